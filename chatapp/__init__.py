@@ -1,0 +1,1 @@
+"""The Django project: accounts, conversations, the stream to browsers, the public API."""

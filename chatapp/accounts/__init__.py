@@ -1,0 +1,1 @@
+"""People: sign-in, roles, groups, preferences. Knows no conversation."""

@@ -1,0 +1,11 @@
+"""The Celery application: queues `parse`, `search` and `default`. Run: `celery -A chatapp.celery worker -Q default`."""
+
+import os
+
+from celery import Celery
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
+
+app = Celery("sonde")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks()

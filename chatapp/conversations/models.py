@@ -1,0 +1,77 @@
+"""A conversation, its tree of messages, and the grants on it."""
+
+import uuid
+
+from django.conf import settings
+from django.db import models
+
+
+class Conversation(models.Model):
+    class TitleSource(models.TextChoices):
+        NONE = "none"
+        QUESTION = "question"  # the first words of the question
+        MODEL = "model"
+        PERSON = "person"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="conversations")
+    title = models.CharField(max_length=200, blank=True, default="")
+    title_source = models.CharField(max_length=10, choices=TitleSource.choices, default=TitleSource.NONE)
+    active_leaf = models.ForeignKey("Message", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    created_at = models.DateTimeField(auto_now_add=True)
+    updated_at = models.DateTimeField(db_default=models.functions.Now())
+    deleted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        indexes = (models.Index(fields=["owner", "-updated_at"], name="conversation_list"),)
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class Grant(models.Model):
+    """One right on one conversation, for exactly one of a person, a group, or everyone of the team."""
+
+    class Access(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="grants")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
+    group = models.ForeignKey("accounts.Group", on_delete=models.CASCADE, null=True, blank=True)
+    everyone = models.BooleanField(default=False)
+    access = models.CharField(max_length=5, choices=Access.choices)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=(
+                    models.Q(user__isnull=False, group__isnull=True, everyone=False)
+                    | models.Q(user__isnull=True, group__isnull=False, everyone=False)
+                    | models.Q(user__isnull=True, group__isnull=True, everyone=True)
+                ),
+                name="grant_one_principal",
+            ),
+            models.UniqueConstraint(
+                fields=["conversation", "user", "group", "everyone"], nulls_distinct=False, name="grant_once"
+            ),
+        )
+
+
+class Message(models.Model):
+    """A node of the tree. People's text is never changed: an edit is a sibling. `client_id` makes sending idempotent."""
+
+    class Role(models.TextChoices):
+        USER = "user"
+        ASSISTANT = "assistant"
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="messages")
+    parent = models.ForeignKey("self", on_delete=models.CASCADE, null=True, blank=True, related_name="children")
+    role = models.CharField(max_length=10, choices=Role.choices)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True)
+    text = models.TextField(blank=True, default="")
+    created_at = models.DateTimeField(db_default=models.functions.Now())
+
+    class Meta:
+        indexes = (models.Index(fields=["conversation", "created_at"], name="message_in_order"),)

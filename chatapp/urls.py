@@ -1,0 +1,10 @@
+"""Every route of the site; docs/protocol.md says what each does."""
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("chatapp.accounts.urls")),
+    path("", include("chatapp.conversations.urls")),
+    path("", include("chatapp.answers.urls")),
+    path("", include("chatapp.endpoints.urls")),
+]

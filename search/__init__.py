@@ -1,0 +1,1 @@
+"""Retrieval: web search and page reading, passages, ranking. Knows no chat, upload or model."""

@@ -1,0 +1,1 @@
+"""Files in, located text out. Its parsers know no Django."""
