@@ -59,7 +59,7 @@ class Grant(models.Model):
 
 
 class Message(models.Model):
-    """A node of the tree. People's text is never changed: an edit is a sibling. `client_id` makes sending idempotent."""
+    """A node of the tree. People's text is never changed: an edit is a sibling."""
 
     class Role(models.TextChoices):
         USER = "user"

@@ -1,0 +1,40 @@
+"""The one place of rights on conversations: a queryset, and a question asked of it.
+
+Its owner may do everything. A grant gives read, or write (which includes read), to a person, to a group, or to
+everyone; guests are not of the team, so `everyone` leaves them out. Inactive people have no rights at all.
+"""
+
+from uuid import UUID
+
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from chatapp.accounts.models import Role, User
+from chatapp.conversations.models import Conversation, Grant
+
+Access = Grant.Access
+
+
+def allowed(viewer: User, access: Access = Access.READ) -> QuerySet[Conversation]:
+    """The conversations that the viewer may use so. Deleted ones are nobody's, until they are restored."""
+    if not viewer.is_active:
+        return Conversation.objects.none()
+    return Conversation.objects.filter(
+        Q(owner=viewer) | Exists(_grants(viewer, access).filter(conversation=OuterRef("pk"))), deleted_at=None
+    )
+
+
+def owned(viewer: User) -> QuerySet[Conversation]:
+    """The viewer's own, deleted ones included: what may be deleted and restored."""
+    return Conversation.objects.filter(owner=viewer) if viewer.is_active else Conversation.objects.none()
+
+
+def may(viewer: User, conversation_id: UUID, access: Access = Access.READ) -> bool:
+    return allowed(viewer, access).filter(pk=conversation_id).exists()
+
+
+def _grants(viewer: User, access: Access) -> QuerySet[Grant]:
+    principal = Q(user=viewer) | Q(group__in=viewer.teams.all())
+    if viewer.role != Role.GUEST:
+        principal |= Q(everyone=True)
+    enough = [Access.WRITE] if access == Access.WRITE else [Access.READ, Access.WRITE]
+    return Grant.objects.filter(principal, access__in=enough)
