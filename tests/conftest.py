@@ -1,0 +1,12 @@
+"""What every test may ask for: the servers (tests/services.py) and the people (tests/site_fixtures.py)."""
+
+import pytest
+
+from ops.services import Services
+
+pytest_plugins = ["tests.site_fixtures"]
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings_parallel_suffix(services: Services) -> None:
+    """Asked for by pytest-django before it makes its test database: that is when a server must answer."""
