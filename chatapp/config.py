@@ -13,6 +13,10 @@ from urllib.parse import urlsplit
 _READ_ELSEWHERE = frozenset({"SONDE_TORCH_INDEX"})
 
 
+# Enough for every reader to be asked: the needed settings, with values that pass.
+_ANYTHING = {"SONDE_SECRET_KEY": "-", "DATABASE_URL": "postgresql:///sonde", "REDIS_URL": "redis:///0"}
+
+
 class ConfigError(ValueError):
     """A setting that cannot be used; names it, its value (unless secret) and what is allowed."""
 
@@ -39,10 +43,10 @@ class Reader:
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
-        self._known: set[str] = set(_READ_ELSEWHERE)
+        self.known: set[str] = set(_READ_ELSEWHERE)
 
     def text(self, name: str, default: str) -> str:
-        self._known.add(name)
+        self.known.add(name)
         return self._environ.get(name, default)
 
     def integer(self, name: str, default: int, low: int, high: int) -> int:
@@ -82,17 +86,30 @@ class Reader:
         return raw
 
     def refuse_unknown(self) -> None:
-        unknown = sorted(n for n in self._environ if n.startswith("SONDE_") and n not in self._known)
+        unknown = sorted(n for n in self._environ if n.startswith("SONDE_") and n not in self.known)
         if unknown:
-            raise ConfigError(f"unknown setting {unknown[0]}; the known ones are {', '.join(sorted(self._known))}")
+            raise ConfigError(f"unknown setting {unknown[0]}; the known ones are {', '.join(sorted(self.known))}")
 
 
 def read_config(environ: Mapping[str, str] = os.environ) -> Config:
     """The whole configuration. Raises ConfigError, naming the setting."""
     read = Reader(environ)
+    config = _read(read)
+    read.refuse_unknown()
+    return config
+
+
+def known_names() -> frozenset[str]:
+    """Every setting there is, for the table in the README."""
+    read = Reader(_ANYTHING)
+    _read(read)
+    return frozenset(read.known)
+
+
+def _read(read: Reader) -> Config:
     port = read.integer("SONDE_PORT", 8300, 1, 65535)
     host = read.text("SONDE_HOST", "127.0.0.1")
-    config = Config(
+    return Config(
         data_dir=Path(read.text("SONDE_DATA", "var/data")).resolve(),
         host=host,
         port=port,
@@ -107,5 +124,3 @@ def read_config(environ: Mapping[str, str] = os.environ) -> Config:
         inference_key=read.secret("SONDE_INFERENCE_KEY", ""),
         model_dir=Path(read.text("SONDE_MODEL_DIR", "var/models/smollm2-135m-instruct")).resolve(),
     )
-    read.refuse_unknown()
-    return config

@@ -1,0 +1,95 @@
+"""The walls of docs/architecture.md, "Who must not know whom", held by reading every import in the tree."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+# Folder or files -> modules they may not import, themselves or through a submodule.
+WALLS: dict[str, tuple[str, ...]] = {
+    "inference": ("django", "channels", "celery", "chatapp", "search", "uploads"),
+    "inference/scheduler.py": ("torch",),
+    "inference/blocks.py": ("torch",),
+    "inference/sequence.py": ("torch",),
+    "uploads": ("chatapp", "search", "inference"),
+    "search": ("chatapp", "uploads", "inference"),
+    "chatapp": ("inference", "torch", "triton", "unstructured"),
+    "chatapp/context": ("django", "httpx", "redis", "psycopg", "time", "datetime", "os", "asyncio", "chatapp.config"),
+    "chatapp/config.py": ("django",),
+    "ops": ("django", "torch", "chatapp", "inference", "search", "uploads"),
+}
+
+
+def python_files(place: str) -> list[Path]:
+    path = ROOT / place
+    return [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def imported_modules(source: str, package: str) -> Iterator[str]:
+    """Every module named by an import statement, relative ones resolved against `package`."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = package.split(".")[: len(package.split(".")) - node.level + 1]
+                base = ".".join([*parents, base]).rstrip(".")
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def breaches(source: str, package: str, forbidden: tuple[str, ...]) -> list[str]:
+    return sorted(
+        {
+            module
+            for module in imported_modules(source, package)
+            if any(module == wall or module.startswith(wall + ".") for wall in forbidden)
+        }
+    )
+
+
+@pytest.mark.parametrize("place", WALLS)
+def test_nobody_imports_through_a_wall(place: str) -> None:
+    files = python_files(place)
+    assert files, f"{place} has no Python file: the wall would guard nothing"
+    found = {}
+    for path in files:
+        relative = path.relative_to(ROOT)
+        crossed = breaches(path.read_text(encoding="utf-8"), ".".join(relative.parent.parts), WALLS[place])
+        if crossed:
+            found[str(relative)] = crossed
+    assert not found
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import torch",
+        "import torch.nn as nn",
+        "from torch import nn",
+        "def late():\n    from torch.nn import functional",
+        "from ..torch import nn",
+    ],
+)
+def test_every_way_to_import_is_seen(source: str) -> None:
+    assert breaches(source, "pkg.sub", ("torch", "pkg.torch"))
+
+
+def test_top_level_is_the_agreed_one() -> None:
+    fixed = {
+        "manage.py",
+        "pyproject.toml",
+        "docker-compose.yml",
+        "chatapp",
+        "inference",
+        "search",
+        "uploads",
+        "templates",
+    }
+    assert fixed | {"static", "tests", "docs", "ops", "README.md", "Makefile", "package.json"} <= {
+        path.name for path in ROOT.iterdir()
+    }
