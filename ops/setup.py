@@ -6,6 +6,7 @@ start costs some hundredths of a second. Standard library only: nothing is insta
 
 import os
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -102,7 +103,7 @@ def _install_lock(name: str) -> None:
     lock = ROOT / "requirements" / f"{name}.lock"
     if name != "dev" and stamps.is_current(STAMPS / "dev", stamps.digest([lock.with_name("dev.lock")])):
         return  # dev holds the same versions of all of them
-    num = lock.read_text(encoding="utf-8").count("==")
+    num = len(re.findall(r"^\S+==", lock.read_text(encoding="utf-8"), re.MULTILINE))
     options = ["--no-deps", "--require-hashes", "-r", str(lock)]
     _step(name, [lock], lambda: _pip(f"{num} packages of requirements/{name}.lock", *options), PYTHON)
 
