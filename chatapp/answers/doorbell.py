@@ -1,0 +1,57 @@
+"""Bells: something is new in a conversation, in a person's list, for the runner. Delivered at most once.
+
+A bell says only that it is worth looking; whoever missed it looks within seconds anyway. So a bell that cannot be
+rung is worth a line, never an error.
+"""
+
+import logging
+from uuid import UUID
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from redis.exceptions import RedisError
+
+from chatapp.answers.valkey import blocking_client
+
+logger = logging.getLogger(__name__)
+
+RUNNER_CHANNEL = "runner"  # plain Valkey pub/sub; the payload is "queued <answer>" or "cancel <answer>"
+
+
+def conversation_group(conversation_id: UUID) -> str:
+    return f"conversation.{conversation_id}"
+
+
+def person_group(user_id: UUID) -> str:
+    return f"person.{user_id}"
+
+
+async def ring_conversation(conversation_id: UUID) -> None:
+    await _ring(conversation_group(conversation_id), {"type": "log.grew", "conversation": str(conversation_id)})
+
+
+async def ring_list(user_id: UUID) -> None:
+    await _ring(person_group(user_id), {"type": "list.changed"})
+
+
+def ring_conversation_blocking(conversation_id: UUID) -> None:
+    async_to_sync(ring_conversation)(conversation_id)
+
+
+def ring_list_blocking(user_id: UUID) -> None:
+    async_to_sync(ring_list)(user_id)
+
+
+def ring_runner(word: str, answer_id: UUID) -> None:
+    try:
+        blocking_client().publish(RUNNER_CHANNEL, f"{word} {answer_id}")
+    except RedisError as error:
+        logger.warning("runner not rung for answer %s: %s", answer_id, type(error).__name__)
+
+
+async def _ring(group: str, message: dict[str, str]) -> None:
+    layer = get_channel_layer()
+    try:
+        await layer.group_send(group, message)
+    except (RedisError, OSError) as error:
+        logger.warning("bell %s not rung: %s", group, type(error).__name__)
