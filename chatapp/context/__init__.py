@@ -1,1 +1,1 @@
-"""Context assembly: pure functions from a history and a budget to messages. Knows no database, HTTP, settings or clock."""
+"""Context assembly: pure functions from a history and a budget to messages. No database, HTTP, settings or clock."""

@@ -1,0 +1,127 @@
+"""One question written for one endpoint: only the fields it takes, continuation and thinking in its own spelling.
+
+Knows the dialects of OpenAI-compatible servers; knows no HTTP and no database.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from chatapp.context.messages import ChatMessage
+
+Continuation = Literal["none", "prefix_true", "continue_final_message"]
+
+# Fields an endpoint may refuse by name; the question is then asked once more without them.
+DROPPABLE = (
+    "stream_options",
+    "seed",
+    "temperature",
+    "return_token_ids",
+    "token_ids",
+    "reasoning_content",
+    "chat_template_kwargs",
+    "thinking",
+    "max_tokens",  # newer OpenAI models want max_completion_tokens instead
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """What a client must know of an endpoint. The key never appears in a repr."""
+
+    base_url: str
+    model: str
+    api_key: "Key"
+    continuation: Continuation = "none"
+    takes_seed: bool = True
+    takes_token_ids: bool = False
+    switches_thinking: bool = False
+
+
+class Key:
+    """A key that does not print itself."""
+
+    def __init__(self, value: str) -> None:
+        self.value = value
+
+    def __repr__(self) -> str:
+        return "Key(...)"
+
+    def remove_from(self, text: str) -> str:
+        return text.replace(self.value, "[key]") if self.value else text
+
+
+@dataclass(frozen=True, slots=True)
+class Prefix:
+    """What the reader has already seen of this answer. `token_ids` are all of its tokens, or none."""
+
+    text: str
+    reasoning: str = ""
+    token_ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    messages: tuple[ChatMessage, ...]
+    max_tokens: int
+    seed: int | None = None
+    temperature: float | None = None  # None: the endpoint's own default
+    thinking: bool = False
+    prefix: Prefix | None = None
+
+
+def request_body(target: Target, question: Question, refused: frozenset[str]) -> dict[str, Any]:
+    """The JSON of `POST /chat/completions`, without the fields this endpoint has refused."""
+    body: dict[str, Any] = {
+        "model": target.model,
+        "messages": [{"role": m.role, "content": m.content} for m in question.messages],
+        "stream": True,
+        "stream_options": {"include_usage": True},
+    }
+    body["max_completion_tokens" if "max_tokens" in refused else "max_tokens"] = question.max_tokens
+    if question.seed is not None and target.takes_seed:
+        body["seed"] = question.seed
+    if question.temperature is not None:
+        body["temperature"] = question.temperature
+    if target.takes_token_ids:
+        body["return_token_ids"] = True
+    if target.switches_thinking:
+        # DeepSeek's spelling, and that of vLLM and SGLang (the template's argument has two names).
+        body["thinking"] = {"type": "enabled" if question.thinking else "disabled"}
+        body["chat_template_kwargs"] = {"thinking": question.thinking, "enable_thinking": question.thinking}
+    if question.prefix is not None:
+        _continue(body, target, question.prefix)
+    return _without(body, refused)
+
+
+def _continue(body: dict[str, Any], target: Target, prefix: Prefix) -> None:
+    assert target.continuation != "none", "an endpoint without continuation must not be asked for it"
+    last: dict[str, Any] = {"role": "assistant", "content": prefix.text}
+    if target.continuation == "prefix_true":
+        last["prefix"] = True
+        if prefix.reasoning:
+            last["reasoning_content"] = prefix.reasoning
+        if target.takes_token_ids and prefix.token_ids:
+            last["token_ids"] = list(prefix.token_ids)
+    else:
+        last["content"] = _thinking_inline(prefix)
+        body["continue_final_message"] = True
+        body["add_generation_prompt"] = False
+    body["messages"].append(last)
+
+
+def _thinking_inline(prefix: Prefix) -> str:
+    if not prefix.reasoning:
+        return prefix.text
+    close = f"\n</think>\n\n{prefix.text}" if prefix.text else ""
+    return f"<think>\n{prefix.reasoning}{close}"
+
+
+def _without(body: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
+    kept = {name: value for name, value in body.items() if name not in refused}
+    kept["messages"] = [{k: v for k, v in message.items() if k not in refused} for message in body["messages"]]
+    return kept
+
+
+def sent_fields(body: dict[str, Any]) -> set[str]:
+    """Every droppable field that this body holds, in the body itself or in its last message."""
+    return {name for name in DROPPABLE if name in body or name in body["messages"][-1]}

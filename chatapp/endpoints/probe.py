@@ -1,0 +1,131 @@
+"""The "try it" button: asks an endpoint a few short questions and reports what it can do.
+
+Knows the HTTP client, no database. The facts it could establish are what services.store_probe keeps.
+"""
+
+import time
+from contextlib import aclosing
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from chatapp.context.messages import ChatMessage
+from chatapp.endpoints.client import EndpointClient
+from chatapp.endpoints.deltas import Completed
+from chatapp.endpoints.dialects import Continuation, Prefix, Question, Target
+from chatapp.endpoints.faults import EndpointError
+
+Check = Literal["models", "answer", "stream", "first_token", "usage", "seed", "reasoning", "continuation"]
+Outcome = Literal["yes", "no", "unknown"]
+
+ENOUGH_TOKENS = 400  # a thinking model must come to its answer
+_COUNTING = "Count from one to twelve in English words, in lower case, separated by commas. Write nothing else."
+# Cut inside a word: a model that merely answers again writes "seven" or starts over; only a true one writes "en".
+_CUT, _REST = "one, two, three, four, five, six, sev", "en"
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeLine:
+    """One line for people: the page has the words for `check` and `outcome`; `detail` is data or the endpoint's own."""
+
+    check: Check
+    outcome: Outcome
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeReport:
+    ok: bool
+    lines: tuple[ProbeLine, ...]
+    facts: dict[str, Any] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return {"ok": self.ok, "lines": [asdict(line) for line in self.lines]}
+
+    def established(self) -> dict[str, Any]:
+        """Columns of Endpoint that are now known."""
+        return self.facts
+
+
+@dataclass(slots=True)
+class _Trial:
+    """What one question brought."""
+
+    text: str = ""
+    reasoning: str = ""
+    deltas: int = 0
+    first_token_ms: int | None = None
+    completed: Completed | None = None
+
+
+async def probe(client: EndpointClient, target: Target) -> ProbeReport:
+    """Never raises EndpointError: what went wrong is a line of the report."""
+    lines = [await _listed(client, target)]
+    question = Question((ChatMessage("user", _COUNTING),), ENOUGH_TOKENS, seed=1, temperature=0.0)
+    try:
+        trial = await _ask(client, replace(target, takes_seed=True), question)
+    except EndpointError as error:
+        return ProbeReport(False, (*lines, ProbeLine("answer", "no", error.detail)))
+    takes_seed = "seed" not in client.refused_fields(target)
+    lines += _about(trial, takes_seed)
+    continuation, line = await _continuation(client, target, question)
+    facts: dict[str, Any] = {"takes_seed": takes_seed, "continuation": continuation}
+    if trial.reasoning and not target.switches_thinking:
+        facts["thinking"] = "always"
+    return ProbeReport(bool(trial.text), (*lines, line), facts)
+
+
+async def _listed(client: EndpointClient, target: Target) -> ProbeLine:
+    try:
+        names = await client.models(target)
+    except EndpointError as error:
+        return ProbeLine("models", "unknown", error.detail)
+    return ProbeLine("models", "yes" if target.model in names else "no", ", ".join(names[:10])[:300])
+
+
+async def _ask(client: EndpointClient, target: Target, question: Question) -> _Trial:
+    trial, started = _Trial(), time.monotonic()
+    async with aclosing(client.stream(target, question)) as pieces:
+        async for piece in pieces:
+            if isinstance(piece, Completed):
+                trial.completed = piece
+                continue
+            trial.deltas += 1
+            if trial.first_token_ms is None:
+                trial.first_token_ms = round(1000 * (time.monotonic() - started))
+            if piece.part == "text":
+                trial.text += piece.text
+            else:
+                trial.reasoning += piece.text
+    return trial
+
+
+def _about(trial: _Trial, takes_seed: bool) -> list[ProbeLine]:
+    assert trial.completed is not None
+    usage = trial.completed.usage
+    return [
+        ProbeLine("answer", "yes" if trial.text else "no", " ".join(trial.text.split())[:80]),
+        ProbeLine("stream", "yes" if trial.deltas > 1 else "no"),
+        ProbeLine("first_token", "yes", f"{trial.first_token_ms} ms"),
+        ProbeLine("usage", "yes", f"{usage.prompt_tokens} + {usage.completion_tokens}")
+        if usage
+        else ProbeLine("usage", "no"),
+        ProbeLine("seed", "yes" if takes_seed else "no"),
+        ProbeLine("reasoning", "yes" if trial.reasoning else "no", trial.completed.reasoning_in),
+    ]
+
+
+async def _continuation(client: EndpointClient, target: Target, question: Question) -> tuple[Continuation, ProbeLine]:
+    """The first way in which a reply goes on inside the cut word."""
+    cut = replace(question, prefix=Prefix(_CUT), max_tokens=24)
+    said = ""
+    ways: tuple[Continuation, ...] = ("prefix_true", "continue_final_message")
+    for way in ways:
+        try:
+            trial = await _ask(client, replace(target, continuation=way), cut)
+        except EndpointError as error:
+            said = error.detail
+            continue
+        if trial.text.startswith(_REST):
+            return way, ProbeLine("continuation", "yes", way)
+        said = "the reply starts again"
+    return "none", ProbeLine("continuation", "no", said)

@@ -1,0 +1,208 @@
+"""A model endpoint that plays a part: real HTTP on a free port, the behaviour chosen by the model's name.
+
+Names are words joined by "+", such as `plain`, `no-usage+drop:5` or `prefix+slow:20`; see `Script`. What it was asked
+is kept in `requests`. Its answer is WORDS, one word a chunk, so that a continued answer can be checked for seams.
+"""
+
+import asyncio
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+WORDS = [f"word{index} " for index in range(40)]
+TEXT = "".join(WORDS)
+COUNTING = "one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve"
+KNOWN = {"model", "messages", "stream", "max_tokens"}
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """`words` holds what the model's name says; a word may carry a number after a colon."""
+
+    words: dict[str, int]
+
+    @classmethod
+    def of(cls, model: str) -> "Script":
+        pairs = (word.partition(":") for word in model.split("+"))
+        return cls({name: int(number or 0) for name, _, number in pairs})
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.words
+
+    def number(self, name: str, default: int) -> int:
+        return self.words.get(name, default)
+
+
+class ScriptedEndpoint:
+    """`with ScriptedEndpoint() as endpoint:` serves at `endpoint.base_url` until the block ends."""
+
+    def __init__(self) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.authorizations: list[str] = []
+        self.open_streams = 0
+        self.closed_early = 0
+        self.calls: Counter[str] = Counter()
+        self.gate = threading.Event()  # `gate:k` waits for it before word k
+        self.gate.set()
+        self._socket = socket.socket()
+        self._socket.bind(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.base_url = f"http://127.0.0.1:{self.port}/v1"
+        routes = [
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+        ]
+        config = uvicorn.Config(
+            Starlette(routes=routes), log_level="error", lifespan="off", timeout_graceful_shutdown=1
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+
+    def __enter__(self) -> "ScriptedEndpoint":
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.005)
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.gate.set()
+        self._server.should_exit = True
+        self._thread.join(timeout=5)
+
+    async def _models(self, request: Request) -> Response:
+        return JSONResponse({"object": "list", "data": [{"id": "plain", "object": "model"}]})
+
+    async def _chat(self, request: Request) -> Response:
+        body = await request.json()
+        self.requests.append(body)
+        self.authorizations.append(request.headers.get("authorization", ""))
+        self.calls[body["model"]] += 1
+        script = Script.of(body["model"])
+        return self._refusal(script, body) or await self._answer(script, body)
+
+    def _refusal(self, script: Script, body: dict[str, Any]) -> Response | None:
+        """An error response, in the shape the script asks for."""
+        call = self.calls[body["model"]]
+        if "rate-limit" in script and call <= script.number("rate-limit", 1):
+            return JSONResponse({"error": {"message": "slow down"}}, 429, headers={"Retry-After": "0.2"})
+        if "unavailable" in script and call <= script.number("unavailable", 1):
+            return PlainTextResponse("overloaded", 503)
+        if "strict" in script and (unknown := [name for name in body if name not in KNOWN]):
+            message = f"Unrecognized request argument supplied: {unknown[0]}"
+            return JSONResponse({"error": {"message": message, "type": "invalid_request_error"}}, 400)
+        if "no-seed" in script and "seed" in body:
+            detail = [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "input": body["seed"]}]
+            return JSONResponse({"detail": detail}, 422)
+        if "error-string" in script:
+            return JSONResponse({"error": "the string shape"}, 400)
+        if "error-html" in script:
+            return HTMLResponse("<html><style>p{}</style><p>Bad <b>gateway</b></p></html>", 502)
+        if "bad-key" in script:
+            key = body and self.authorizations[-1].removeprefix("Bearer ")
+            return JSONResponse({"error": {"message": f"Incorrect API key: {key}"}}, 401)
+        if "no-model" in script:
+            return JSONResponse({"error": {"message": "no such model", "code": "model_not_found"}}, 404)
+        if "too-long" in script:
+            error = {"message": "maximum context length is 8 tokens, you asked 90", "code": "context_length_exceeded"}
+            return JSONResponse({"error": error}, 400)
+        return None
+
+    async def _answer(self, script: Script, body: dict[str, Any]) -> Response:
+        if "whole" in script:
+            message = {"role": "assistant", "content": TEXT}
+            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            return JSONResponse({"model": body["model"], "choices": [choice]})
+        if "silent" in script:
+            await asyncio.sleep(script.number("silent", 1000) / 1000)
+        return StreamingResponse(self._stream(script, body), media_type="text/event-stream")
+
+    async def _stream(self, script: Script, body: dict[str, Any]) -> AsyncIterator[bytes]:
+        self.open_streams += 1
+        ended = False
+        try:
+            async for chunk in self._chunks(script, body):
+                yield chunk
+            ended = True
+        finally:
+            self.open_streams -= 1
+            self.closed_early += not ended
+
+    async def _chunks(self, script: Script, body: dict[str, Any]) -> AsyncIterator[bytes]:
+        words = self._words(script, body)
+        stop_at = script.number("drop", 10**9) if self.calls[body["model"]] <= script.number("drops", 10**9) else 10**9
+        for index, delta in enumerate(words):
+            if index == stop_at:
+                return
+            if "error-at" in script and index == script.number("error-at", 3):
+                yield _event({"error": {"message": "engine died", "code": 500}})
+                return
+            if "gate" in script and index == script.number("gate", 0):
+                while not self.gate.is_set():
+                    yield b": keep-alive\n\n"
+                    await asyncio.sleep(0.01)
+            await asyncio.sleep(script.number("slow", 0) / 1000)
+            yield self._chunk(script, body, delta)
+        if "no-finish" in script:
+            return
+        finish = script.words.get("length") is not None and "length" or "stop"
+        yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
+        if "no-usage" not in script:
+            usage = {"prompt_tokens": 100, "completion_tokens": len(words), "prompt_cache_hit_tokens": 64}
+            yield _event({"choices": [], "usage": usage})
+        if "no-done" not in script:
+            yield b"data: [DONE]\n\n"
+
+    def _words(self, script: Script, body: dict[str, Any]) -> list[dict[str, Any]]:
+        """The deltas of this answer; one that continues gives only what is missing."""
+        pieces = WORDS
+        last = body["messages"][-1]
+        if "Count from one" in body["messages"][-1]["content"] or "Count from one" in body["messages"][0]["content"]:
+            pieces = [COUNTING]
+        done = ""
+        if last["role"] == "assistant" and self._continues(script, body):
+            done = last["content"]
+        text = "".join(pieces)
+        if done and text.startswith(done):
+            rest = text[len(done) :]
+            pieces = [rest] if pieces is not WORDS else _resplit(rest)
+        deltas: list[dict[str, Any]] = [{"content": piece} for piece in pieces]
+        if done:
+            return deltas
+        if "think" in script:
+            thought = "<think>\nlet me see</think>\n\n"
+            return [{"content": thought[i : i + 3]} for i in range(0, len(thought), 3)] + deltas
+        if "reasoning" in script:
+            return [{"reasoning": "let me "}, {"reasoning": "see"}, *deltas]
+        if "reasoning-content" in script:
+            return [{"reasoning_content": "let me "}, {"reasoning_content": "see"}, *deltas]
+        return deltas
+
+    def _continues(self, script: Script, body: dict[str, Any]) -> bool:
+        if "prefix" in script:
+            return bool(body["messages"][-1].get("prefix"))
+        return "final" in script and bool(body.get("continue_final_message"))
+
+    def _chunk(self, script: Script, body: dict[str, Any], delta: dict[str, Any]) -> bytes:
+        choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
+        if body.get("return_token_ids"):
+            choice["token_ids"] = [1000 + len(delta.get("content", ""))]
+        return _event({"id": "x", "object": "chat.completion.chunk", "model": body["model"], "choices": [choice]})
+
+
+def _resplit(text: str) -> list[str]:
+    return [f"{word} " for word in text.split(" ") if word] if text.endswith(" ") else [text]
+
+
+def _event(data: dict[str, Any]) -> bytes:
+    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
