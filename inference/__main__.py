@@ -1,0 +1,113 @@
+"""Sonde's model worker as a program.
+
+python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PATH] [--device cpu] [--dtype bfloat16]
+python -m inference import-smollm2 --out DIR [--dtype bfloat16]
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+
+# Threads of OpenMP spin at a barrier before they sleep. With other processes on the same cores that starves
+# everybody, the worker first: 121 tokens/s fall to 4. Must be set before torch loads its runtime.
+os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    try:
+        if options.command == "serve":
+            return _serve(options)
+        return _import_smollm2(options)
+    except (ValueError, OSError) as error:
+        print(f"inference: {error}", file=sys.stderr)
+        return 1
+
+
+def _serve(options: argparse.Namespace) -> int:
+    from inference.serve import ServeSettings, serve  # torch: only where it is needed, and after GOMP_SPINCOUNT
+
+    return serve(
+        ServeSettings(
+            model=options.model,
+            host=options.host,
+            port=options.port,
+            uds=options.uds,
+            device=options.device,
+            dtype=options.dtype,
+            api_key=_read_api_key(options.api_key_file),
+            name=options.name,
+            max_num_seqs=options.max_num_seqs,
+            max_num_batched_tokens=options.max_num_batched_tokens,
+            num_blocks=options.num_blocks,
+            cache_gib=options.cache_gib,
+            threads=options.threads,
+            grace_s=options.grace_s,
+        )
+    )
+
+
+def _import_smollm2(options: argparse.Namespace) -> int:
+    from inference.smollm2 import import_smollm2
+
+    import_smollm2(options.out, options.dtype)
+    return 0
+
+
+def _read_api_key(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    key = path.read_text(encoding="utf-8").strip()
+    if not key:
+        raise ValueError(f"--api-key-file {path} is empty")
+    return key
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference", description="Sonde's model worker")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    serve = commands.add_parser("serve", help="serve a checkpoint directory over HTTP")
+    serve.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8000)
+    serve.add_argument("--uds", help="listen on this socket file instead of a port")
+    serve.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    serve.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+    serve.add_argument("--api-key-file", type=Path, help="file with the key that requests must carry")
+    serve.add_argument("--name", help="name of the model for clients; default: the directory's")
+    serve.add_argument("--max-num-seqs", type=_positive, default=8, help="sequences computed together")
+    serve.add_argument("--max-num-batched-tokens", type=_positive, default=512, help="tokens computed in one step")
+    cache = serve.add_mutually_exclusive_group()
+    cache.add_argument("--num-blocks", type=_positive, help="cache blocks of 64 tokens; default: 4 times 8192 tokens")
+    cache.add_argument("--cache-gib", type=float, help="cache size instead")
+    serve.add_argument("--threads", type=_positive, default=os.cpu_count() or 1, help="CPU threads of the model")
+    serve.add_argument("--grace-s", type=float, default=10.0, help="seconds to finish requests after SIGTERM")
+
+    importer = commands.add_parser("import-smollm2", help="recast SmolLM2-135M-Instruct into the model family")
+    importer.add_argument("--out", type=Path, required=True)
+    importer.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+    return parser
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{value} must be at least 1")
+    return value
+
+
+def _directory(text: str) -> Path:
+    path = Path(text)
+    if not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{path} is no directory")
+    return path
+
+
+if __name__ == "__main__":
+    sys.exit(main())

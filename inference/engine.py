@@ -1,0 +1,293 @@
+"""The engine: sequences in, pieces of text out, one short `step` at a time, all of it in one thread.
+
+Knows the model, its cache, the scheduler and the sampler; knows nothing of HTTP or asyncio (see async_engine.py).
+Whatever fails in one sequence ends that sequence with its own error and no other.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from inference.batch import Batch
+from inference.cache import PagedCache
+from inference.detokenizer import Detokenizer, Piece, Vocabulary
+from inference.sampler import Sampler, token_logprob
+from inference.scheduler import Chunk, Scheduler
+from inference.sequence import FinishReason, GenerationRequest, Sequence, TokenLogprob
+
+logger = logging.getLogger(__name__)
+
+
+class ForwardModel(Protocol):
+    def forward(self, batch: Batch, cache: PagedCache) -> Tensor:
+        """Logits fp32 (L, V) of the rows the batch asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one choice cost so far. The prompt counts a continued prefix, as it is read and not written."""
+
+    num_prompt_tokens: int
+    num_new_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a step added to one choice. The last one has a finish_reason; `error` says why when that is "error"."""
+
+    request_id: str
+    choice: int
+    usage: Usage
+    text: str = ""
+    token_ids: tuple[int, ...] = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None  # once, when the prompt has been read
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+
+
+@dataclass(slots=True)
+class EngineStats:
+    """Counters since the start, read by /metrics from another thread: single numbers only."""
+
+    num_steps: int = 0
+    num_prompt_tokens: int = 0
+    num_generated_tokens: int = 0
+    step_seconds: float = 0.0
+
+
+@dataclass(eq=False, slots=True)
+class _Output:
+    """The text side of a sequence."""
+
+    detokenizer: Detokenizer
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    num_settled_logprobs: int = 0
+    sent_prompt_logprobs: bool = False
+
+
+class Engine:
+    def __init__(
+        self,
+        model: ForwardModel,
+        cache: PagedCache,
+        scheduler: Scheduler,
+        vocabulary: Vocabulary,
+        max_model_len: int,
+        device: str = "cpu",
+    ) -> None:
+        self.model = model
+        self.cache = cache
+        self.scheduler = scheduler
+        self.vocabulary = vocabulary
+        self.max_model_len = min(max_model_len, scheduler.blocks.capacity_tokens)
+        self.device = device
+        self.sampler = Sampler()
+        self.stats = EngineStats()
+        self._outputs: dict[Sequence, _Output] = {}
+
+    @property
+    def has_work(self) -> bool:
+        return self.scheduler.has_work
+
+    def add(self, request: GenerationRequest) -> list[Delta]:
+        """Queues every choice of a request. A prefix that is as long as may be ends at once, and so does an error."""
+        deltas = []
+        for choice in range(request.num_choices):
+            sequence = Sequence.from_request(request, choice)
+            try:
+                self._outputs[sequence] = _Output(
+                    Detokenizer(self.vocabulary, request.params.stop, request.prefix_token_ids)
+                )
+                self.scheduler.add(sequence)
+            except Exception as error:  # a broken request is answered, it does not stop the engine
+                deltas.append(self._refuse(sequence, error))
+                continue
+            reason = sequence.length_reached(self.max_model_len)
+            if reason is not None and not request.params.prompt_logprobs:
+                deltas.append(self._finish(sequence, reason))
+        return deltas
+
+    def abort(self, request_id: str, reason: FinishReason = "cancelled") -> list[Delta]:
+        """Ends whatever of a request still runs; its blocks are free when this returns."""
+        return [self._finish(s, reason) for s in list(self._outputs) if s.request_id == request_id]
+
+    def abort_all(self, reason: FinishReason = "cancelled") -> list[Delta]:
+        return [self._finish(sequence, reason) for sequence in list(self._outputs)]
+
+    def step(self) -> list[Delta]:
+        """Schedules, computes, samples and reports one step for every sequence in it."""
+        started = time.perf_counter()
+        chunks = self.scheduler.schedule()
+        deltas = self._compute(chunks)
+        self.stats.num_steps += 1
+        self.stats.step_seconds += time.perf_counter() - started
+        return deltas
+
+    def _compute(self, chunks: list[Chunk]) -> list[Delta]:
+        """When the joint forward pass fails, each chunk is computed alone: only the guilty one fails again.
+
+        That is safe because a chunk writes the same cache slots each time.
+        """
+        if not chunks:
+            return []
+        try:
+            with torch.inference_mode():
+                logits_LV = self.model.forward(build_batch(chunks, self.cache.block_size, self.device), self.cache)
+        except Exception as error:
+            if len(chunks) == 1:
+                return [self._fail(chunks[0].sequence, error)]
+            logger.warning("a step of %d sequences failed, computing each alone", len(chunks), exc_info=True)
+            return [delta for chunk in chunks for delta in self._compute([chunk])]
+        return self._advance(chunks, logits_LV)
+
+    def _advance(self, chunks: list[Chunk], logits_LV: Tensor) -> list[Delta]:
+        deltas, start = [], 0
+        for chunk in chunks:
+            num_rows = num_logits_rows(chunk)
+            rows_LV = logits_LV[start : start + num_rows]
+            start += num_rows
+            self.scheduler.mark_computed(chunk)
+            try:
+                with torch.inference_mode():
+                    delta = self._take(chunk, rows_LV)
+            except Exception as error:
+                delta = self._fail(chunk.sequence, error)
+            if delta is not None:
+                deltas.append(delta)
+        return deltas
+
+    def _take(self, chunk: Chunk, rows_LV: Tensor) -> Delta | None:
+        """The sampled token of one sequence, and what may be told of it."""
+        sequence, output = chunk.sequence, self._outputs[chunk.sequence]
+        self.stats.num_prompt_tokens += chunk.num_tokens if sequence.num_new_tokens == 0 else 0
+        if sequence.params.prompt_logprobs:
+            self._take_prompt_logprobs(chunk, rows_LV)
+        if not chunk.predicts:
+            return None
+        reason = sequence.length_reached(self.max_model_len)
+        if reason is not None:  # max_tokens=0: only the prompt was to be scored
+            return self._finish(sequence, reason)
+        sample = self.sampler.sample(rows_LV[-1], sequence)
+        self.stats.num_generated_tokens += 1
+        reason = sequence.append(sample.token_id, self.max_model_len)
+        if reason == "stop":  # the end token itself is not text
+            return self._finish(sequence, "stop")
+        if sample.logprob is not None:
+            output.logprobs.append(sample.logprob)
+        piece = output.detokenizer.push(sample.token_id)
+        if piece.stopped:
+            return self._finish(sequence, "stop", piece)
+        if reason is not None:
+            return self._finish(sequence, reason, piece)
+        delta = self._delta(sequence, piece)
+        return delta if delta.text or delta.prompt_logprobs is not None else None
+
+    def _take_prompt_logprobs(self, chunk: Chunk, rows_LV: Tensor) -> None:
+        """Row i predicts token i + 1. Rows computed again after a preemption are known already."""
+        sequence = chunk.sequence
+        known = sequence.prompt_logprobs
+        if not known:
+            known.append(None)  # nothing predicts the first token
+        for row, position in enumerate(range(chunk.start + 1, min(chunk.end + 1, sequence.num_prompt_tokens))):
+            if position == len(known):
+                num_top = sequence.params.num_logprobs or 0
+                known.append(token_logprob(rows_LV[row], sequence.token_ids[position], num_top))
+
+    def _finish(self, sequence: Sequence, reason: FinishReason, piece: Piece | None = None) -> Delta:
+        output = self._outputs[sequence]
+        pieces = [piece] if piece is not None else []
+        if piece is None or not piece.stopped:
+            pieces.append(output.detokenizer.finish())
+        delta = self._delta(sequence, *pieces, reason=reason)
+        self.scheduler.finish(sequence, reason)
+        del self._outputs[sequence]
+        return delta
+
+    def _fail(self, sequence: Sequence, error: Exception) -> Delta:
+        logger.error("request %s choice %d failed", sequence.request_id, sequence.choice, exc_info=error)
+        self.scheduler.finish(sequence, "error")
+        self._outputs.pop(sequence, None)
+        return Delta(
+            sequence.request_id, sequence.choice, _usage(sequence), finish_reason="error", error=_describe(error)
+        )
+
+    def _refuse(self, sequence: Sequence, error: Exception) -> Delta:
+        self._outputs.pop(sequence, None)
+        logger.warning("request %s choice %d refused: %s", sequence.request_id, sequence.choice, _describe(error))
+        return Delta(
+            sequence.request_id, sequence.choice, _usage(sequence), finish_reason="error", error=_describe(error)
+        )
+
+    def _delta(self, sequence: Sequence, *pieces: Piece, reason: FinishReason | None = None) -> Delta:
+        output = self._outputs[sequence]
+        first = output.num_settled_logprobs
+        output.num_settled_logprobs += sum(piece.num_tokens for piece in pieces)
+        prompt_logprobs = None
+        if sequence.params.prompt_logprobs and not output.sent_prompt_logprobs:
+            prompt_logprobs = tuple(sequence.prompt_logprobs)
+            output.sent_prompt_logprobs = True
+        return Delta(
+            sequence.request_id,
+            sequence.choice,
+            _usage(sequence),
+            text="".join(piece.text for piece in pieces),
+            token_ids=tuple(token_id for piece in pieces for token_id in piece.token_ids),
+            logprobs=tuple(output.logprobs[first : output.num_settled_logprobs]),
+            prompt_logprobs=prompt_logprobs,
+            finish_reason=reason,
+        )
+
+
+def num_logits_rows(chunk: Chunk) -> int:
+    if chunk.sequence.params.prompt_logprobs:
+        return chunk.num_tokens
+    return 1 if chunk.predicts else 0
+
+
+def build_batch(chunks: Iterable[Chunk], block_size: int, device: str) -> Batch:
+    """The tensors of one step, in the order of the chunks."""
+    token_ids: list[int] = []
+    positions: list[int] = []
+    slots: list[int] = []
+    query_start = [0]
+    context_lens: list[int] = []
+    tables: list[list[int]] = []
+    logits_rows: list[int] = []
+    for chunk in chunks:
+        sequence = chunk.sequence
+        table = sequence.block_table[: -(-chunk.end // block_size)]
+        token_ids += sequence.token_ids[chunk.start : chunk.end]
+        positions += range(chunk.start, chunk.end)
+        slots += [table[p // block_size] * block_size + p % block_size for p in range(chunk.start, chunk.end)]
+        query_start.append(len(token_ids))
+        context_lens.append(chunk.end)
+        tables.append(table)
+        logits_rows += range(len(token_ids) - num_logits_rows(chunk), len(token_ids))
+    width = max(len(table) for table in tables)
+    return Batch(
+        token_ids_T=torch.tensor(token_ids, dtype=torch.int64, device=device),
+        positions_T=torch.tensor(positions, dtype=torch.int64, device=device),
+        slot_mapping_T=torch.tensor(slots, dtype=torch.int64, device=device),
+        query_start_S1=torch.tensor(query_start, dtype=torch.int32, device=device),
+        context_lens_S=torch.tensor(context_lens, dtype=torch.int32, device=device),
+        block_tables_SB=torch.tensor(
+            [table + [-1] * (width - len(table)) for table in tables], dtype=torch.int32, device=device
+        ),
+        logits_rows_L=torch.tensor(logits_rows, dtype=torch.int64, device=device),
+    )
+
+
+def _usage(sequence: Sequence) -> Usage:
+    return Usage(sequence.num_prompt_tokens + sequence.num_prefix_tokens, sequence.num_new_tokens)
+
+
+def _describe(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

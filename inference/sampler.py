@@ -1,0 +1,161 @@
+"""The next token from a row of logits. Each row is worked on alone, so its token cannot depend on the batch.
+
+Order, as in the field: penalties, temperature, top_k, top_p, then the draw. The draw is Gumbel-max with noise that is
+a pure function of (seed, choice, position, token id): no generator state, equal on every device, and equal when an
+interrupted answer is continued at the same position by another process.
+
+Shapes: V vocabulary, L rows of logits, K candidates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import torch
+from torch import Tensor
+
+from inference.sequence import Sequence, TokenLogprob
+
+_MASK64 = (1 << 64) - 1
+_GOLDEN = 0x9E3779B97F4A7C15  # splitmix64's constants
+_MIX1 = 0xBF58476D1CE4E5B9
+_MIX2 = 0x94D049BB133111EB
+
+# top_p is decided among the best 1024 tokens where they hold enough of the probability, which is nearly always;
+# a sort of the whole 49152-token row costs more than ten times as much as this top-k.
+NUCLEUS_CANDIDATES = 1024
+
+
+class SamplingError(ValueError):
+    """This row cannot be sampled; the sequence it belongs to fails, no other."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    token_id: int
+    logprob: TokenLogprob | None
+
+
+class Sampler:
+    def __init__(self) -> None:
+        # Kept as long as the sequence itself: counting 8192 tokens anew for each step would cost more than the draw.
+        self._counts: WeakKeyDictionary[Sequence, _TokenCounts] = WeakKeyDictionary()
+
+    def sample(self, logits_V: Tensor, sequence: Sequence) -> Sample:
+        params = sequence.params
+        if not bool(torch.isfinite(logits_V).all()):
+            raise SamplingError("the model gave logits that are not finite")
+        penalised_V = self._penalise(logits_V, sequence)
+        if params.temperature == 0.0:
+            token_id = int(penalised_V.argmax())
+        else:
+            key = noise_key(params.seed, sequence.choice, sequence.num_output_tokens)
+            ids_K, logits_K = _candidates(penalised_V / params.temperature, params.top_k, params.top_p)
+            token_id = int(ids_K[(logits_K + gumbel_noise(key, ids_K)).argmax()])
+        if params.num_logprobs is None:
+            return Sample(token_id, None)
+        return Sample(token_id, token_logprob(logits_V, token_id, params.num_logprobs))
+
+    def _penalise(self, logits_V: Tensor, sequence: Sequence) -> Tensor:
+        params = sequence.params
+        if not params.has_penalties:
+            return logits_V
+        counts = self._counts.get(sequence)
+        if counts is None:
+            counts = self._counts[sequence] = _TokenCounts(logits_V.shape[0], logits_V.device)
+        counts.catch_up(sequence)
+        if params.repetition_penalty != 1.0:
+            p = params.repetition_penalty
+            repeated_V = torch.where(logits_V > 0, logits_V / p, logits_V * p)
+            logits_V = torch.where(counts.seen_V, repeated_V, logits_V)
+        if params.presence_penalty != 0.0 or params.frequency_penalty != 0.0:
+            output_V = counts.output_V
+            logits_V = logits_V - params.frequency_penalty * output_V - params.presence_penalty * (output_V > 0)
+        return logits_V
+
+
+class _TokenCounts:
+    """Which tokens a sequence has seen (prompt and output) and how often it has put each out."""
+
+    def __init__(self, vocab_size: int, device: torch.device) -> None:
+        self.seen_V = torch.zeros(vocab_size, dtype=torch.bool, device=device)
+        self.output_V = torch.zeros(vocab_size, dtype=torch.float32, device=device)
+        self._num_counted = 0
+
+    def catch_up(self, sequence: Sequence) -> None:
+        new_ids = torch.tensor(sequence.token_ids[self._num_counted :], dtype=torch.int64, device=self.seen_V.device)
+        num_new_prompt = max(0, sequence.num_prompt_tokens - self._num_counted)
+        self.seen_V[new_ids] = True
+        output_ids = new_ids[num_new_prompt:]
+        self.output_V.index_add_(0, output_ids, torch.ones_like(output_ids, dtype=torch.float32))
+        self._num_counted = sequence.num_tokens
+
+
+def token_logprob(logits_V: Tensor, token_id: int, num_top: int) -> TokenLogprob:
+    logprobs_V = torch.log_softmax(logits_V.float(), dim=-1)
+    top: list[tuple[int, float]] = []
+    if num_top > 0:
+        values, ids = logprobs_V.topk(num_top)
+        top = list(zip(ids.tolist(), values.tolist(), strict=True))
+    return TokenLogprob(token_id, float(logprobs_V[token_id]), tuple(top))
+
+
+def _candidates(logits_V: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
+    """Ids and logits of the tokens that may be drawn."""
+    vocab_size = logits_V.shape[0]
+    if top_k <= 0 and top_p >= 1.0:
+        return torch.arange(vocab_size, device=logits_V.device), logits_V
+    if 0 < top_k < vocab_size:
+        logits_K, ids_K = logits_V.topk(top_k)
+    else:
+        logits_K, ids_K = logits_V.topk(min(vocab_size, NUCLEUS_CANDIDATES))
+    if top_p >= 1.0:
+        return ids_K, logits_K
+    total = torch.logsumexp(logits_K if 0 < top_k else logits_V, dim=-1)
+    before_K = _mass_before(logits_K, total)
+    if top_k <= 0 and float(before_K[-1]) < top_p:  # a flat row: the nucleus may be wider than the candidates
+        logits_K, ids_K = logits_V.sort(descending=True)
+        before_K = _mass_before(logits_K, total)
+    num_kept = max(1, int((before_K < top_p).sum()))
+    return ids_K[:num_kept], logits_K[:num_kept]
+
+
+def _mass_before(logits_K: Tensor, total: Tensor) -> Tensor:
+    """Probability of everything that ranks above each candidate."""
+    probs_K = (logits_K - total).exp().double()
+    return probs_K.cumsum(0) - probs_K
+
+
+def noise_key(seed: int, choice: int, position: int) -> int:
+    """64 well-mixed bits; neighbouring seeds, choices and positions give unrelated keys."""
+    key = 0
+    for part in (seed, choice, position):
+        key = _splitmix64(key ^ (part & _MASK64))
+    return key
+
+
+def gumbel_noise(key: int, token_ids_K: Tensor) -> Tensor:
+    """Gumbel noise for each token, float64 (K,), by hashing (key, token id) with splitmix64 in wrapping int64."""
+    state_K = token_ids_K.to(torch.int64) * _signed(_GOLDEN) + _signed(key)
+    state_K = (state_K ^ _shift_right(state_K, 30)) * _signed(_MIX1)
+    state_K = (state_K ^ _shift_right(state_K, 27)) * _signed(_MIX2)
+    state_K = state_K ^ _shift_right(state_K, 31)
+    uniform_K = (_shift_right(state_K, 11).double() + 0.5) * 2.0**-53  # never 0 nor 1
+    return -torch.log(-torch.log(uniform_K))
+
+
+def _splitmix64(value: int) -> int:
+    value = (value + _GOLDEN) & _MASK64
+    value = ((value ^ (value >> 30)) * _MIX1) & _MASK64
+    value = ((value ^ (value >> 27)) * _MIX2) & _MASK64
+    return value ^ (value >> 31)
+
+
+def _shift_right(bits: Tensor, count: int) -> Tensor:
+    """Logical shift: torch's shift of int64 drags the sign along."""
+    return (bits >> count) & ((1 << (64 - count)) - 1)
+
+
+def _signed(bits: int) -> int:
+    return bits - (1 << 64) if bits >> 63 else bits

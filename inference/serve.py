@@ -1,0 +1,188 @@
+"""`python -m inference serve`: loads a checkpoint directory and serves it until it is told to stop.
+
+SIGTERM: nothing new is accepted, running requests may finish within the grace period, the rest are cancelled and told
+so; then it exits with 0. A model that cannot be loaded, or an engine that died, exits with 1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import uvicorn
+
+from inference.blocks import BlockPool
+from inference.cache import PagedCache, block_size_bytes
+from inference.config import ModelConfig
+from inference.engine import Engine
+from inference.model import load_model
+from inference.scheduler import Scheduler
+from inference.sequence import GenerationRequest, SamplingParams
+from inference.server.app import create_app
+from inference.server.requests import ServedModel
+from inference.server.worker import Loaded, Report, Worker
+from inference.tokenizer import Tokenizer
+
+logger = logging.getLogger(__name__)
+
+BLOCK_SIZE = 64  # the family's indexer cache is laid out in blocks of 64
+DEFAULT_CONTEXTS = 4  # the default cache holds this many conversations of DEFAULT_CONTEXT tokens
+DEFAULT_CONTEXT = 8192
+GRACE_S = 10.0  # a supervisor kills after some time; a runner continues elsewhere what is cut here
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class ServeSettings:
+    model: Path
+    host: str = "127.0.0.1"
+    port: int = 8000
+    uds: str | None = None
+    device: str = "cpu"
+    dtype: Literal["float32", "bfloat16"] = "bfloat16"
+    api_key: str | None = None
+    name: str | None = None  # None: the directory's name
+    max_num_seqs: int = 8
+    # A step of 512 prompt tokens takes half a second on two CPU cores: longer, and running answers visibly stall.
+    max_num_batched_tokens: int = 512
+    num_blocks: int | None = None
+    cache_gib: float | None = None
+    threads: int = 1
+    grace_s: float = GRACE_S
+
+
+def serve(settings: ServeSettings) -> int:
+    """Runs until a signal; returns the exit status."""
+    torch.set_num_threads(settings.threads)
+    server = _Server(settings)
+    asyncio.run(server.serve())
+    if server.worker.failure is not None:
+        print(f"inference: {server.worker.failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def load(settings: ServeSettings, report: Report) -> Loaded:
+    """The engine of a checkpoint directory, warmed up by one short generation."""
+    report("reading the tokenizer")
+    tokenizer = Tokenizer(settings.model)
+    generation_config = _read_generation_config(settings.model)
+    report("loading weights")
+    model = load_model(settings.model, settings.device, DTYPES[settings.dtype])
+    num_blocks = _num_blocks(settings, model.config)
+    report(f"reserving {num_blocks} blocks of cache")
+    cache = PagedCache(model.config, num_blocks, BLOCK_SIZE, settings.device, DTYPES[settings.dtype])
+    scheduler = Scheduler(BlockPool(num_blocks, BLOCK_SIZE), settings.max_num_seqs, settings.max_num_batched_tokens)
+    engine = Engine(
+        model, cache, scheduler, tokenizer, max_model_len=model.config.max_position_embeddings, device=settings.device
+    )
+    served = ServedModel(
+        name=settings.name or settings.model.resolve().name,
+        max_model_len=engine.max_model_len,
+        vocab_size=model.config.vocab_size,
+        eos_token_ids=_eos_token_ids(generation_config, model.config),
+        can_think=tokenizer.chat_template.can_think,
+        defaults=_generation_defaults(generation_config),
+    )
+    report("warming up")
+    _warm_up(engine)
+    return Loaded(served, tokenizer, engine)
+
+
+def _warm_up(engine: Engine) -> None:
+    """A model that cannot answer fails here, before it is called ready."""
+    request = GenerationRequest("warm-up", prompt_token_ids=(0,) * 16, params=SamplingParams(max_tokens=2))
+    deltas = engine.add(request)
+    while engine.has_work:
+        deltas += engine.step()
+    if deltas[-1].error is not None:
+        raise RuntimeError(f"the first forward pass failed: {deltas[-1].error}")
+
+
+def _num_blocks(settings: ServeSettings, config: ModelConfig) -> int:
+    if settings.num_blocks is not None:
+        return settings.num_blocks
+    if settings.cache_gib is None:
+        tokens = DEFAULT_CONTEXTS * min(DEFAULT_CONTEXT, config.max_position_embeddings)
+        return max(1, tokens // BLOCK_SIZE)
+    bytes_per_block = block_size_bytes(config, BLOCK_SIZE, DTYPES[settings.dtype])
+    num_blocks = int(settings.cache_gib * 2**30) // bytes_per_block
+    if num_blocks < 1:
+        raise ValueError(f"--cache-gib {settings.cache_gib} holds no block of {bytes_per_block} bytes")
+    return num_blocks
+
+
+def _read_generation_config(path: Path) -> dict[str, Any]:
+    file = path / "generation_config.json"
+    if not file.exists():
+        return {}
+    content = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{file} must hold a JSON object")
+    return content
+
+
+def _eos_token_ids(generation_config: dict[str, Any], config: ModelConfig) -> frozenset[int]:
+    given = generation_config.get("eos_token_id")
+    if given is None:
+        return frozenset(config.eos_token_ids)
+    return frozenset(given) if isinstance(given, list) else frozenset({given})
+
+
+def _generation_defaults(generation_config: dict[str, Any]) -> SamplingParams:
+    """What the checkpoint's makers advise, for what a request leaves open."""
+    greedy = generation_config.get("do_sample") is False
+    return SamplingParams(
+        max_tokens=int(generation_config.get("max_new_tokens", -1)),
+        temperature=0.0 if greedy else float(generation_config.get("temperature", 1.0)),
+        top_p=float(generation_config.get("top_p", 1.0)),
+        top_k=int(generation_config.get("top_k", 0)),
+        repetition_penalty=float(generation_config.get("repetition_penalty", 1.0)),
+    )
+
+
+class _Server(uvicorn.Server):
+    """uvicorn, with our own way to stop: it would die by the signal it caught, a supervisor wants exit status 0."""
+
+    def __init__(self, settings: ServeSettings) -> None:
+        self._grace_s = settings.grace_s
+        self.worker = Worker(lambda report: load(settings, report), on_death=self._stop)
+        config = uvicorn.Config(
+            create_app(self.worker, settings.api_key),
+            host=settings.host,
+            port=settings.port,
+            uds=settings.uds,
+            access_log=False,
+            log_config=None,
+            timeout_keep_alive=60,
+            timeout_graceful_shutdown=int(settings.grace_s) + 5,
+        )
+        super().__init__(config)
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._on_signal)
+        yield
+
+    def _on_signal(self) -> None:
+        """The second signal does not wait for anybody."""
+        if self.should_exit:
+            self.worker.cancel_all()
+            return
+        logger.info("stopping: %d s for running requests", self._grace_s)
+        self._stop()
+        asyncio.get_running_loop().call_later(self._grace_s, self.worker.cancel_all)
+
+    def _stop(self) -> None:
+        self.should_exit = True

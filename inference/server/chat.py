@@ -1,0 +1,143 @@
+"""POST /v1/chat/completions, at once or as a stream, and the continuation of an answer that was cut."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp
+
+from inference.engine import Delta
+from inference.sequence import GenerationRequest
+from inference.server.answers import UsageCount, chat_logprobs, new_id, read_json
+from inference.server.errors import BadRequest
+from inference.server.reasoning import ReasoningSplitter
+from inference.server.requests import ChatRequest, parse_chat
+from inference.server.streaming import DONE, KEEP_ALIVE, EventStream, event, while_connected, with_keep_alive
+from inference.server.worker import Worker
+
+
+async def chat_completions(request: Request) -> Response | ASGIApp:
+    worker: Worker = request.app.state.worker
+    chat = parse_chat(await read_json(request), worker.loaded.model)
+    answer = _Answer(worker, chat)
+    if chat.output.stream:
+        return EventStream(answer.stream())
+    return JSONResponse(await while_connected(request, answer.whole()))
+
+
+def _prefix_token_ids(worker: Worker, chat: ChatRequest) -> tuple[int, ...]:
+    if chat.prefix is None:
+        return ()
+    if isinstance(chat.prefix, str):
+        return tuple(worker.encode_text(chat.prefix, "messages", bare=True))
+    text = worker.loaded.tokenizer.decode(list(chat.prefix))
+    if chat.prefix_text and chat.prefix_text != text:
+        raise BadRequest("content is not what token_ids decode to; leave it out or correct it", param="messages")
+    return chat.prefix
+
+
+class _Answer:
+    """One request's choices, told whole or piece by piece."""
+
+    def __init__(self, worker: Worker, chat: ChatRequest) -> None:
+        self._worker, self._chat = worker, chat
+        self._tokenizer, self._model = worker.loaded.tokenizer, worker.loaded.model
+        prefix = _prefix_token_ids(worker, chat)
+        self._request: GenerationRequest = worker.request(
+            new_id("chatcmpl"),
+            worker.encode_chat(chat.messages, chat.thinking),
+            chat.params,
+            chat.seed,
+            chat.output,
+            prefix,
+        )
+        prefix_text = self._tokenizer.decode(list(prefix))
+        self._splitters = [ReasoningSplitter(chat.thinking, prefix_text) for _ in range(chat.output.num_choices)]
+        self._usage = UsageCount()
+
+    async def whole(self) -> dict[str, Any]:
+        choices: list[dict[str, Any]] = [self._empty_choice(i) for i in range(self._chat.output.num_choices)]
+        async with aclosing(self._worker.generate(self._request, "chat")) as deltas:
+            async for delta in deltas:
+                self._usage.see(0, delta.choice, delta.usage)
+                self._extend(choices[delta.choice], delta)
+        return self._envelope("chat.completion", choices) | {"usage": self._usage.body()}
+
+    async def stream(self) -> AsyncGenerator[bytes, None]:
+        """The first chunk of a choice names the role; the last one of the stream, where it is asked for, the usage."""
+        options = self._chat.output
+        extra = {"usage": None} if options.include_usage else {}
+        begun = False
+        async with aclosing(with_keep_alive(self._worker.generate(self._request, "chat"))) as deltas:
+            async for delta in deltas:
+                if delta is None:
+                    yield KEEP_ALIVE
+                    continue
+                if not begun:
+                    begun = True
+                    roles = [
+                        self._chunk_choice(i, {"role": "assistant", "content": ""}) for i in range(len(self._splitters))
+                    ]
+                    yield event(self._envelope("chat.completion.chunk", roles) | extra)
+                self._usage.see(0, delta.choice, delta.usage)
+                yield event(self._envelope("chat.completion.chunk", [self._chunk(delta)]) | extra)
+        if options.include_usage:
+            yield event(self._envelope("chat.completion.chunk", []) | {"usage": self._usage.body()})
+        yield DONE
+
+    def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
+        return {
+            "id": self._request.id,
+            "object": kind,
+            "created": self._worker.created,
+            "model": self._model.name,
+            "choices": choices,
+        }
+
+    def _split(self, delta: Delta) -> tuple[str, str]:
+        splitter = self._splitters[delta.choice]
+        reasoning, content = splitter.push(delta.text)
+        if delta.finish_reason is not None:
+            reasoning += splitter.finish()
+        return reasoning, content
+
+    def _chunk(self, delta: Delta) -> dict[str, Any]:
+        reasoning, content = self._split(delta)
+        said = {"reasoning_content": reasoning} if reasoning else {}
+        if content or not (reasoning or delta.finish_reason):
+            said["content"] = content
+        choice = self._chunk_choice(delta.choice, said, delta.finish_reason)
+        if self._chat.params.num_logprobs is not None:
+            choice["logprobs"] = chat_logprobs(self._tokenizer, delta.logprobs)
+        if self._chat.output.return_token_ids:
+            choice["token_ids"] = list(delta.token_ids)
+        return choice
+
+    def _chunk_choice(self, index: int, said: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
+        return {"index": index, "delta": said, "logprobs": None, "finish_reason": finish_reason}
+
+    def _empty_choice(self, index: int) -> dict[str, Any]:
+        message: dict[str, Any] = {"role": "assistant", "content": ""}
+        if self._chat.thinking:
+            message["reasoning_content"] = ""
+        choice: dict[str, Any] = {"index": index, "message": message, "logprobs": None, "finish_reason": None}
+        if self._chat.params.num_logprobs is not None:
+            choice["logprobs"] = chat_logprobs(self._tokenizer, ())
+        if self._chat.output.return_token_ids:
+            choice["token_ids"] = []
+        return choice
+
+    def _extend(self, choice: dict[str, Any], delta: Delta) -> None:
+        reasoning, content = self._split(delta)
+        choice["message"]["content"] += content
+        if self._chat.thinking:
+            choice["message"]["reasoning_content"] += reasoning
+        if self._chat.params.num_logprobs is not None:
+            choice["logprobs"]["content"] += chat_logprobs(self._tokenizer, delta.logprobs)["content"]
+        if self._chat.output.return_token_ids:
+            choice["token_ids"] += delta.token_ids
+        choice["finish_reason"] = delta.finish_reason

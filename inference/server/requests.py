@@ -1,0 +1,285 @@
+"""What the API takes, as types: parsing and validation of request bodies. Knows no tokenizer and no engine."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from inference.sequence import SamplingParams
+from inference.server.errors import BadRequest, UnknownModel
+from inference.server.fields import Fields
+
+MAX_STOPS = 16  # as DeepSeek's API
+MAX_STOP_LENGTH = 1024  # text held back may be this long, so it is bounded
+MAX_CHOICES = 8
+MAX_TOP_LOGPROBS = 20
+MAX_PROMPTS = 64
+SEED_RANGE = (-(2**63), 2**63 - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ServedModel:
+    """What requests are judged by: the name, the limits and the checkpoint's own generation defaults."""
+
+    name: str
+    max_model_len: int
+    vocab_size: int
+    eos_token_ids: frozenset[int]
+    can_think: bool
+    defaults: SamplingParams  # max_tokens -1: as long as the context allows
+
+
+@dataclass(frozen=True, slots=True)
+class ChatMessage:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How the answer is to be told, beside what it says."""
+
+    num_choices: int
+    stream: bool
+    include_usage: bool
+    return_token_ids: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    messages: tuple[ChatMessage, ...]
+    prefix: str | tuple[int, ...] | None  # text or token ids of the answer's beginning
+    prefix_text: str | None  # said beside token ids: must be what they decode to
+    thinking: bool
+    params: SamplingParams
+    seed: int | None
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionRequest:
+    prompts: tuple[str | tuple[int, ...], ...]
+    echo: bool
+    params: SamplingParams
+    seed: int | None
+    output: Output
+
+
+@dataclass(frozen=True, slots=True)
+class CountRequest:
+    """What /tokenize takes: a conversation or a text."""
+
+    messages: tuple[ChatMessage, ...] | None
+    prompt: str | None
+
+
+def parse_chat(body: object, model: ServedModel) -> ChatRequest:
+    fields = Fields(body)
+    _check_model(fields, model)
+    messages, prefix, prefix_text = _take_messages(fields, model)
+    params = _take_sampling(fields, model, min_tokens=1)
+    num_logprobs = fields.integer("top_logprobs", 0, MAX_TOP_LOGPROBS)
+    if fields.boolean("logprobs"):
+        params = replace(params, num_logprobs=num_logprobs or 0)
+    elif num_logprobs is not None:
+        raise BadRequest("top_logprobs needs logprobs: true", param="top_logprobs")
+    request = ChatRequest(
+        messages=messages,
+        prefix=prefix,
+        prefix_text=prefix_text,
+        thinking=_take_thinking(fields, model),
+        params=params,
+        seed=fields.integer("seed", *SEED_RANGE),
+        output=_take_output(fields),
+    )
+    _take_response_format(fields)
+    fields.finish()
+    return request
+
+
+def parse_completion(body: object, model: ServedModel) -> CompletionRequest:
+    fields = Fields(body)
+    _check_model(fields, model)
+    prompts = _take_prompts(fields, model)
+    params = _take_sampling(fields, model, min_tokens=0)
+    num_logprobs = fields.integer("logprobs", 0, MAX_TOP_LOGPROBS)
+    echo = fields.boolean("echo")
+    params = replace(params, num_logprobs=num_logprobs, prompt_logprobs=echo and num_logprobs is not None)
+    request = CompletionRequest(
+        prompts=prompts,
+        echo=echo,
+        params=params,
+        seed=fields.integer("seed", *SEED_RANGE),
+        output=_take_output(fields),
+    )
+    fields.finish()
+    return request
+
+
+def parse_count(body: object, model: ServedModel) -> CountRequest:
+    fields = Fields(body)
+    _check_model(fields, model)
+    if fields.has("messages") == fields.has("prompt"):
+        raise BadRequest("give either messages or prompt", param="messages")
+    messages = None
+    prompt = fields.text("prompt")
+    if prompt is None:
+        messages, prefix, _ = _take_messages(fields, model)
+        if prefix is not None:
+            raise BadRequest("a prefix is not counted here", code="unsupported_option", param="messages")
+    fields.finish()
+    return CountRequest(messages, prompt)
+
+
+def _check_model(fields: Fields, model: ServedModel) -> None:
+    name = fields.text("model")
+    if name is not None and name != model.name:
+        raise UnknownModel(f"the model {name!r} is not served here; this is {model.name!r}", "model_not_found", "model")
+
+
+def _take_sampling(fields: Fields, model: ServedModel, min_tokens: int) -> SamplingParams:
+    default = model.defaults
+    given: dict[str, Any] = {
+        "max_tokens": _take_max_tokens(fields, min_tokens),
+        "temperature": fields.number("temperature", 0, 2),
+        "top_p": fields.number("top_p", 0, 1, above=True),
+        "top_k": fields.integer("top_k", 0, model.vocab_size),
+        "repetition_penalty": fields.number("repetition_penalty", 0, 2, above=True),
+        "presence_penalty": fields.number("presence_penalty", -2, 2),
+        "frequency_penalty": fields.number("frequency_penalty", -2, 2),
+    }
+    given = {name: value for name, value in given.items() if value is not None}
+    return replace(default, **given, stop=_take_stop(fields), stop_token_ids=model.eos_token_ids)
+
+
+def _take_max_tokens(fields: Fields, low: int) -> int | None:
+    old = fields.integer("max_tokens", low, 2**31)
+    new = fields.integer("max_completion_tokens", low, 2**31)
+    if old is not None and new is not None and old != new:
+        raise BadRequest(f"max_tokens={old} contradicts max_completion_tokens={new}", param="max_tokens")
+    return old if old is not None else new
+
+
+def _take_stop(fields: Fields) -> tuple[str, ...]:
+    value = fields.take("stop")
+    stops = [] if value is None else [value] if isinstance(value, str) else value
+    if not isinstance(stops, list) or not all(isinstance(stop, str) for stop in stops) or len(stops) > MAX_STOPS:
+        raise fields.invalid("stop", value, f"a string or a list of up to {MAX_STOPS} strings")
+    if not all(0 < len(stop) <= MAX_STOP_LENGTH for stop in stops):
+        raise BadRequest(f"stop strings must have 1 to {MAX_STOP_LENGTH} characters", param="stop")
+    return tuple(stops)
+
+
+def _take_output(fields: Fields) -> Output:
+    stream = fields.boolean("stream")
+    include_usage = False
+    if fields.has("stream_options"):
+        if not stream:
+            raise BadRequest("stream_options needs stream: true", param="stream_options")
+        options = Fields(fields.take("stream_options"), "stream_options")
+        include_usage = options.boolean("include_usage")
+        options.finish()
+    num_choices = fields.integer("n", 1, MAX_CHOICES) or 1
+    return Output(num_choices, stream, include_usage, fields.boolean("return_token_ids"))
+
+
+def _take_response_format(fields: Fields) -> None:
+    if not fields.has("response_format"):
+        return
+    options = Fields(fields.take("response_format"), "response_format")
+    if options.text("type") != "text":
+        raise BadRequest("response_format.type supports only text", "unsupported_option", "response_format")
+    options.finish()
+
+
+def _take_thinking(fields: Fields, model: ServedModel) -> bool:
+    if not fields.has("thinking"):
+        return False
+    options = Fields(fields.take("thinking"), "thinking")
+    kind = options.text("type")
+    if kind not in ("enabled", "disabled"):
+        raise BadRequest("thinking.type must be enabled or disabled", param="thinking.type")
+    options.finish()
+    if kind == "enabled" and not model.can_think:
+        raise BadRequest(f"{model.name} does not think: thinking cannot be enabled", "unsupported_option", "thinking")
+    return kind == "enabled"
+
+
+def _take_messages(
+    fields: Fields, model: ServedModel
+) -> tuple[tuple[ChatMessage, ...], str | tuple[int, ...] | None, str | None]:
+    """The conversation without the prefix that is to be continued; then that prefix and the text said beside it."""
+    values = fields.take("messages")
+    if not isinstance(values, list) or not values:
+        raise fields.invalid("messages", values, "a list of at least one message")
+    messages: list[ChatMessage] = []
+    prefix: str | tuple[int, ...] | None = None
+    prefix_text: str | None = None
+    for index, value in enumerate(values):
+        entry = Fields(value, f"messages[{index}]")
+        role = entry.text("role")
+        if role not in ("system", "user", "assistant"):
+            raise BadRequest(
+                f"messages[{index}].role must be system, user or assistant", param=f"messages[{index}].role"
+            )
+        content = _take_content(entry)
+        is_prefix, token_ids = False, None
+        if role == "assistant" and index == len(values) - 1:
+            token_ids = _take_token_ids(entry, "token_ids", model)
+            is_prefix = entry.boolean("prefix", default=token_ids is not None)
+            if token_ids is not None and not is_prefix:
+                raise BadRequest("token_ids need prefix: true", param=f"messages[{index}].prefix")
+        entry.finish()
+        if is_prefix:
+            prefix = token_ids if token_ids is not None else (content or "")
+            prefix_text = content if token_ids is not None else None
+        elif content is None:
+            raise BadRequest(f"messages[{index}].content is missing", param=f"messages[{index}].content")
+        else:
+            messages.append(ChatMessage(role, content))
+    return tuple(messages), prefix, prefix_text
+
+
+def _take_content(entry: Fields) -> str | None:
+    value = entry.take("content")
+    if value is None or isinstance(value, str):
+        return value
+    if not isinstance(value, list):
+        raise entry.invalid("content", value, "a string or a list of text parts")
+    texts = []
+    for index, item in enumerate(value):
+        part = Fields(item, f"{entry.path('content')}[{index}]")
+        if part.text("type") != "text":
+            raise BadRequest(f"{part.path('type')} supports only text", "unsupported_option", param=part.path("type"))
+        text = part.text("text")
+        if text is None:
+            raise BadRequest(f"{part.path('text')} is missing", param=part.path("text"))
+        part.finish()
+        texts.append(text)
+    return "".join(texts)
+
+
+def _take_token_ids(fields: Fields, name: str, model: ServedModel) -> tuple[int, ...] | None:
+    value = fields.take(name)
+    return None if value is None else _token_ids(value, fields, name, model)
+
+
+def _token_ids(value: object, fields: Fields, name: str, model: ServedModel) -> tuple[int, ...]:
+    good = isinstance(value, list) and all(type(item) is int and 0 <= item < model.vocab_size for item in value)
+    if not good:
+        raise fields.invalid(name, value, f"a list of token ids from 0 to {model.vocab_size - 1}")
+    assert isinstance(value, list)
+    return tuple(value)
+
+
+def _take_prompts(fields: Fields, model: ServedModel) -> tuple[str | tuple[int, ...], ...]:
+    value = fields.take("prompt")
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list) or not value:
+        raise fields.invalid("prompt", value, "a string, a list of token ids, or a list of either")
+    if type(value[0]) is int:
+        return (_token_ids(value, fields, "prompt", model),)
+    if len(value) > MAX_PROMPTS:
+        raise BadRequest(f"prompt holds {len(value)} prompts; the most is {MAX_PROMPTS}", param="prompt")
+    return tuple(item if isinstance(item, str) else _token_ids(item, fields, "prompt", model) for item in value)

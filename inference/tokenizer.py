@@ -1,0 +1,118 @@
+"""Text to token ids and ids to bytes, by the checkpoint's own tokenizer.json. Knows no model and no tensors.
+
+Only byte-level vocabularies are taken (the family's own, and the default model's): for them text is the UTF-8 of
+the tokens' bytes joined, which makes streaming exact.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+
+from inference.chat_template import ChatTemplate
+
+
+class Tokenizer:
+    def __init__(self, path: Path) -> None:
+        """Reads tokenizer.json and, where they exist, tokenizer_config.json and chat_template.jinja."""
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
+        self._tokenizer.no_truncation()
+        self._tokenizer.no_padding()
+        if not _is_byte_level(json.loads(self._tokenizer.to_str()).get("decoder")):
+            raise ValueError(f"{path}: the tokenizer's decoder is not ByteLevel, which is the only one supported")
+        added = self._tokenizer.get_added_tokens_decoder()
+        self._special_ids = frozenset(token_id for token_id, token in added.items() if token.special)
+        self._control_texts = sorted((token.content for token in added.values()), key=len, reverse=True)
+        self._bytes: dict[int, bytes] = {}
+        config = _read_json(path / "tokenizer_config.json")
+        self.chat_template = ChatTemplate(
+            _template_source(path, config),
+            bos_token=_token_text(config.get("bos_token")),
+            eos_token=_token_text(config.get("eos_token")),
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        return self._tokenizer.get_vocab_size()
+
+    def encode(self, text: str) -> list[int]:
+        """The text alone: nothing is put before or after it."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_prompt(self, text: str) -> list[int]:
+        """As the checkpoint wants a bare text to begin (with BOS, where it says so)."""
+        return self._tokenizer.encode(text).ids
+
+    def encode_chat(self, messages: list[dict[str, str]], thinking: bool = False) -> list[int]:
+        """The conversation up to where the assistant's answer begins. Raises ValueError as the template does.
+
+        Control tokens written inside a message stay text: a page that is quoted cannot open a turn of its own.
+        """
+        rendered, seam = self.chat_template.render(messages, self._control_texts, thinking)
+        return [token_id for part in rendered.split(seam) for token_id in self.encode(part)]
+
+    def decode(self, token_ids: list[int]) -> str:
+        return b"".join(self.token_bytes(token_id) for token_id in token_ids).decode("utf-8", "replace")
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes this token adds to the text: none for special tokens and for ids that only pad the vocabulary."""
+        found = self._bytes.get(token_id)
+        if found is None:
+            found = self._bytes[token_id] = b"" if token_id in self._special_ids else self.raw_bytes(token_id)
+        return found
+
+    def raw_bytes(self, token_id: int) -> bytes:
+        """The same, with special tokens as they are written."""
+        text = self._tokenizer.id_to_token(token_id)
+        if text is None:
+            return b""
+        try:
+            return bytes(_BYTE_OF_CHAR[char] for char in text)
+        except KeyError:  # an added token stands in the vocabulary as plain text
+            return text.encode()
+
+
+def _byte_characters() -> dict[str, int]:
+    """Byte-level vocabularies write each byte as one visible character; the invisible ones are moved past U+0100."""
+    visible = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    moved = [byte for byte in range(256) if byte not in visible]
+    return {chr(byte): byte for byte in visible} | {chr(256 + i): byte for i, byte in enumerate(moved)}
+
+
+_BYTE_OF_CHAR = _byte_characters()
+
+
+def _is_byte_level(decoder: dict[str, Any] | None) -> bool:
+    if decoder is None:
+        return False
+    if decoder["type"] == "Sequence":
+        return any(_is_byte_level(part) for part in decoder["decoders"])
+    return bool(decoder["type"] == "ByteLevel")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    content = json.loads(path.read_text(encoding="utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path} must hold a JSON object")
+    return content
+
+
+def _template_source(path: Path, config: dict[str, Any]) -> str | None:
+    file = path / "chat_template.jinja"
+    if file.exists():
+        return file.read_text(encoding="utf-8")
+    template = config.get("chat_template")
+    if isinstance(template, list):  # several named ones
+        template = next((entry["template"] for entry in template if entry["name"] == "default"), None)
+    return template
+
+
+def _token_text(token: str | dict[str, Any] | None) -> str:
+    if isinstance(token, dict):
+        return str(token["content"])
+    return token or ""
