@@ -30,12 +30,21 @@ async def ring_conversation(conversation_id: UUID) -> None:
     await _ring(conversation_group(conversation_id), {"type": "log.grew", "conversation": str(conversation_id)})
 
 
+async def ring_rights(conversation_id: UUID) -> None:
+    """Somebody may have lost the right to read: sockets ask again now rather than at their next look."""
+    await _ring(conversation_group(conversation_id), {"type": "rights.changed"})
+
+
 async def ring_list(user_id: UUID) -> None:
     await _ring(person_group(user_id), {"type": "list.changed"})
 
 
 def ring_conversation_blocking(conversation_id: UUID) -> None:
     async_to_sync(ring_conversation)(conversation_id)
+
+
+def ring_rights_blocking(conversation_id: UUID) -> None:
+    async_to_sync(ring_rights)(conversation_id)
 
 
 def ring_list_blocking(user_id: UUID) -> None:
