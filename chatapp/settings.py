@@ -41,6 +41,9 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "chatapp.accounts.middleware.PersonalLanguage",
+    "chatapp.accounts.middleware.SignInRequired",
+    "chatapp.accounts.middleware.LastSeen",
+    "chatapp.http.ErrorAnswers",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
 ]
@@ -102,6 +105,7 @@ LOGIN_REDIRECT_URL = "/"
 SESSION_COOKIE_AGE = int(timedelta(days=30).total_seconds())
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = CONFIG.https
+CSRF_FAILURE_VIEW = "chatapp.http.csrf_failure"
 CSRF_COOKIE_HTTPONLY = False  # our own JavaScript sends it back as a header
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if CONFIG.https else None
 SECURE_REFERRER_POLICY = "same-origin"

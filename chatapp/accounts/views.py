@@ -1,0 +1,148 @@
+"""The door, the person's own page, preferences, and the strings of JavaScript."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.contrib.auth import authenticate, logout
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import redirect, render
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_GET, require_http_methods, require_POST
+
+from chatapp.accounts import lockout, preferences, sessions, welcome
+from chatapp.accounts.forms import EndSessionForm, PasswordForm, PreferencesForm, ProfileForm, SignInForm, WelcomeForm
+from chatapp.accounts.models import User
+from chatapp.accounts.strings import read_strings
+from chatapp.http import read_fields, valid, viewer, wants_page
+
+LOCKED = 429
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("password")
+@require_http_methods(["GET", "POST"])
+def sign_in(request: HttpRequest) -> HttpResponse:
+    if request.user.is_authenticated:
+        return redirect(_next(request))
+    form = SignInForm(request.POST or None)
+    status = 200
+    if form.is_valid():
+        email, password = form.cleaned_data["email"], form.cleaned_data["password"]
+        attempt = lockout.begin_attempt(email, request.META.get("REMOTE_ADDR", ""))
+        if attempt is None:
+            form.add_error(None, _("Too many wrong passwords. Please try again in 15 minutes."))
+            status = LOCKED
+        elif user := authenticate(request, username=email, password=password):
+            attempt.succeeded()
+            sessions.sign_in(request, user)
+            return redirect(_next(request))
+        else:
+            form.add_error(None, _("Email or password is wrong."))
+    context = {"form": form, "next": _next(request), "nobody_yet": not welcome.has_people()}
+    return render(request, "accounts/sign_in.html", context, status=status)
+
+
+@require_POST
+def sign_out(request: HttpRequest) -> HttpResponse:
+    logout(request)
+    return redirect("sign_in")
+
+
+@login_not_required
+@never_cache
+@sensitive_post_parameters("new_password")
+@require_http_methods(["GET", "POST"])
+def welcome_owner(request: HttpRequest, token: str) -> HttpResponse:
+    if not welcome.token_is_valid(token):
+        raise Http404
+    form = WelcomeForm(request.POST or None)
+    if form.is_valid():
+        fields = form.cleaned_data
+        owner = welcome.create_owner(token, fields["name"], fields["email"], fields["new_password"])
+        if owner is None:  # somebody else was a moment faster
+            messages.error(request, _("The first account has just been made by somebody else."))
+            return redirect("sign_in")
+        sessions.sign_in(request, owner)
+        return redirect("new_chat")
+    return render(request, "accounts/welcome.html", {"form": form})
+
+
+@never_cache
+@require_GET
+def account(request: HttpRequest) -> HttpResponse:
+    return _account_page(request, ProfileForm(instance=viewer(request)), PasswordForm(viewer(request)))
+
+
+@sensitive_post_parameters("password", "new_password")
+@require_POST
+def change_password(request: HttpRequest) -> HttpResponse:
+    form = PasswordForm(viewer(request), request.POST)
+    if not form.is_valid():
+        return _account_page(request, ProfileForm(instance=viewer(request)), form)
+    sessions.change_password(request, viewer(request), form.cleaned_data["new_password"])
+    messages.success(request, _("Your password is changed. All other sessions are signed out."))
+    return redirect("account")
+
+
+@require_POST
+def change_profile(request: HttpRequest) -> HttpResponse:
+    # The form writes into its instance while it checks: a copy, so that a refused name is not shown as the person's.
+    form = ProfileForm(request.POST, instance=User.objects.get(pk=viewer(request).pk))
+    if not form.is_valid():
+        return _account_page(request, form, PasswordForm(viewer(request)))
+    user = form.save()
+    response = redirect("account")
+    preferences.remember_in_browser(response, user.language)
+    preferences.speak(user)
+    messages.success(request, _("Saved."))
+    return response
+
+
+@require_POST
+def end_session(request: HttpRequest) -> HttpResponse:
+    fields = valid(EndSessionForm(read_fields(request)))
+    if fields["others"]:
+        sessions.end_others(viewer(request), request.session.session_key)
+    elif not fields["session"] or not sessions.end_session(viewer(request), fields["session"]):
+        raise Http404
+    return redirect("account") if wants_page(request) else JsonResponse({"ok": True})
+
+
+@login_not_required
+@require_POST
+def save_preferences(request: HttpRequest) -> HttpResponse:
+    """Remembered with the person; a stranger at the door may choose a language, which their browser remembers."""
+    sent = read_fields(request)
+    fields = {name: value for name, value in valid(PreferencesForm(sent)).items() if name in sent}
+    response = redirect(_next(request)) if wants_page(request) else JsonResponse({"ok": True})
+    if request.user.is_authenticated:
+        preferences.save(viewer(request), fields)
+    if "language" in fields:
+        preferences.remember_in_browser(response, fields["language"])
+    return response
+
+
+@login_not_required
+@require_GET
+def javascript_strings(request: HttpRequest, language: str) -> HttpResponse:
+    if language not in dict(settings.LANGUAGES):
+        raise Http404
+    return JsonResponse(read_strings(language), headers={"Cache-Control": "max-age=300"})
+
+
+def _account_page(request: HttpRequest, profile: ProfileForm, password: PasswordForm) -> HttpResponse:
+    rows = sessions.list_sessions(viewer(request), request.session.session_key)
+    context = {"profile": profile, "password": password, "sessions": rows}
+    status = 422 if profile.errors or password.errors else 200
+    return render(request, "accounts/account.html", context, status=status)
+
+
+def _next(request: HttpRequest) -> str:
+    """Where to go on: the asked-for path of this site, never another site."""
+    target = request.POST.get("next") or request.GET.get("next") or ""
+    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if safe else "/"

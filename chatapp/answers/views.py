@@ -1,0 +1,29 @@
+"""The details of an answer, and the site's state of health."""
+
+from uuid import UUID
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_GET
+
+from chatapp.answers.health import read_health
+from chatapp.conversations import selectors
+from chatapp.http import viewer
+
+
+@never_cache
+@require_GET
+def show_details(request: HttpRequest, answer_id: UUID) -> HttpResponse:
+    answer = selectors.get_answer(viewer(request), answer_id)
+    return render(request, "chat/_details.html", {"answer": answer})
+
+
+@login_not_required
+@never_cache
+@require_GET
+def show_health(request: HttpRequest) -> HttpResponse:
+    """Asked every few seconds by supervisors; the middlewares before it touch no session."""
+    health = read_health()
+    return JsonResponse(health.to_wire(), status=200 if health.takes_questions else 503)
