@@ -11,9 +11,10 @@ from pathlib import Path
 from ops.data import ROOT
 from ops.problem import Problem
 
-# The services' own chatter stays in their files; what goes wrong in them is shown.
-QUIET = frozenset({"postgres", "valkey"})
+# Their chatter stays in the files; what goes wrong is shown, less what is harmless in every start.
+QUIET = frozenset({"postgres", "valkey", "supervisor"})
 TROUBLE = re.compile(r"\b(WARN(ING)?|ERROR|CRIT|FATAL|PANIC)\b")
+HARMLESS = re.compile(r"without any HTTP auth|received SIG(TERM|INT)|is starting up|shutting down|overcommit")
 
 
 def say(text: str) -> None:
@@ -57,7 +58,7 @@ class Logs:
     def show(self) -> None:
         for name in self._paths:
             for line in self._new_lines(name):
-                if name not in QUIET or TROUBLE.search(line):
+                if name not in QUIET or (TROUBLE.search(line) and not HARMLESS.search(line)):
                     print(f"{name:>{self._width}} | {line}", file=sys.stdout)
         sys.stdout.flush()
 

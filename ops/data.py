@@ -95,13 +95,20 @@ class DataDir:
         """A random value, made on first use and the same for ever."""
         path = self.path / name
         if not path.exists():
-            _write_private(path, secrets.token_hex(num_bytes))
+            _write_private(path, secrets.token_hex(num_bytes), replace=False)
         return path.read_text(encoding="utf-8").strip()
 
 
-def _write_private(path: Path, text: str) -> None:
-    """Whole or not at all, and never readable by others, not even for a moment."""
+def _write_private(path: Path, text: str, replace: bool = True) -> None:
+    """Whole or not at all, and never readable by others; without `replace`, the first of several writers wins."""
     fd, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it 0600
     with os.fdopen(fd, "w", encoding="utf-8") as file:
         file.write(text)
-    os.replace(partial, path)
+    if replace:
+        os.replace(partial, path)
+        return
+    try:
+        os.link(partial, path)
+    except FileExistsError:
+        pass
+    os.unlink(partial)

@@ -1,7 +1,7 @@
 """`make locks`: requirements/*.lock from the extras in pyproject.toml, by `uv pip compile`.
 
-Hashes of every file of a release, so that one lock serves every platform; neither an index nor a path is named. torch is
-in no lock (see ops/setup.py). `--upgrade` takes newer versions; without it a pin that still fits stays.
+Hashes of every file of a release, so that one lock serves every platform; neither an index nor a path is named. torch
+is in no lock (see ops/setup.py). `--upgrade` takes newer versions; without it a pin that still fits stays.
 """
 
 import argparse

