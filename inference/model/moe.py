@@ -1,0 +1,132 @@
+"""The MLPs: dense, and mixture of experts with DeepSeek's bias-corrected grouped gate.
+
+Experts that are byte for byte the same share storage. Where a layer has no more distinct experts than it activates,
+all of them and the shared expert are one wide product with the routing weights multiplied in between: the same sum,
+since an expert that was not chosen weighs zero. Routing runs and is counted either way.
+Legend: T tokens, D hidden, E experts, U distinct experts, K chosen, F expert width, O shared width.
+"""
+
+import hashlib
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from inference.config import ModelConfig
+from inference.model.linear import Linear
+
+
+class DenseMLP:
+    """down(silu(gate x) * up x), gate and up in one product, the activation in fp32."""
+
+    def __init__(self, gate: Tensor, up: Tensor, down: Tensor) -> None:
+        self._gate_up = Linear(torch.cat((gate, up)))
+        self._down = Linear(down)
+
+    def __call__(self, x_TD: Tensor) -> Tensor:
+        return self._down(self.activate(x_TD).to(x_TD.dtype))
+
+    def activate(self, x_TD: Tensor) -> Tensor:
+        """fp32, before the way down."""
+        gate, up = self._gate_up(x_TD).chunk(2, dim=-1)
+        return F.silu(gate.float()) * up
+
+    def down(self, activated: Tensor) -> Tensor:
+        return self._down(activated)
+
+
+class Gate:
+    """noaux_tc: sigmoid scores choose with their bias and weigh without it, first among groups, then among experts."""
+
+    def __init__(self, config: ModelConfig, weight_ED: Tensor, bias_E: Tensor) -> None:
+        self._config = config
+        self._weight_ED = weight_ED.float()
+        self._bias_E = bias_E.float()
+
+    def __call__(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
+        """x_TD in fp32; returns the chosen ids int64 (T, K) and their weights fp32 (T, K)."""
+        config = self._config
+        scores_TE = F.linear(x_TD, self._weight_ED).sigmoid_()
+        biased_TGE = torch.unflatten(scores_TE + self._bias_E, -1, (config.n_group, -1))
+        group_scores_TG = biased_TGE.topk(2, dim=-1).values.sum(dim=-1)
+        kept_groups = group_scores_TG.topk(config.topk_group, dim=-1, sorted=False).indices
+        dropped_TG = torch.ones_like(group_scores_TG, dtype=torch.bool).scatter_(1, kept_groups, False)
+        biased_TE = biased_TGE.masked_fill(dropped_TG[..., None], -torch.inf).flatten(1)
+        ids_TK = biased_TE.topk(config.num_experts_per_tok, dim=-1, sorted=False).indices
+        weights_TK = scores_TE.gather(1, ids_TK)
+        if config.norm_topk_prob:
+            weights_TK = weights_TK / (weights_TK.sum(dim=-1, keepdim=True) + 1e-20)
+        return ids_TK, weights_TK * config.routed_scaling_factor
+
+
+class MoE:
+    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor]) -> None:
+        self._width = config.moe_intermediate_size
+        self.gate = Gate(config, tensor("gate.weight"), tensor("gate.e_score_correction_bias"))
+        experts, distinct_of_E = _read_distinct(config.n_routed_experts, tensor)
+        self.num_distinct = len(experts)
+        self._distinct_of_E = torch.tensor(distinct_of_E, device=experts[0][0].device)
+        self._shared_width = config.shared_intermediate_size
+        parts = ("gate", "up", "down")
+        shared = [tuple(tensor(f"shared_experts.{part}_proj.weight") for part in parts)] if self._shared_width else []
+        self._wide: DenseMLP | None = None
+        if len(experts) <= config.num_experts_per_tok:
+            gates, ups, downs = zip(*shared, *experts, strict=True)
+            self._wide = DenseMLP(torch.cat(gates), torch.cat(ups), torch.cat(downs, dim=1))
+            return
+        self._shared = DenseMLP(*shared[0]) if shared else None
+        self._experts = [DenseMLP(*expert) for expert in experts]
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether all distinct experts run as one product."""
+        return self._wide is not None
+
+    def __call__(self, x_TD: Tensor, precise_TD: Tensor) -> tuple[Tensor, Tensor]:
+        """x_TD in the model's type, precise_TD the same in fp32 for the gate; returns (T, D) and chosen ids (T, K)."""
+        ids_TK, weights_TK = self.gate(precise_TD)
+        weights_TU = weights_TK.new_zeros(len(x_TD), self.num_distinct)
+        weights_TU.scatter_add_(1, self._distinct_of_E[ids_TK], weights_TK)
+        if self._wide is not None:
+            return self._evaluate_wide(self._wide, x_TD, weights_TU), ids_TK
+        return self._evaluate_chosen(x_TD, weights_TU), ids_TK
+
+    def _evaluate_wide(self, wide: DenseMLP, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
+        activated = wide.activate(x_TD)
+        torch.unflatten(activated[:, self._shared_width :], -1, (-1, self._width)).mul_(weights_TU[..., None])
+        return wide.down(activated.to(x_TD.dtype))
+
+    def _evaluate_chosen(self, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
+        """One product for each expert that any token chose, summed in fp32."""
+        out_TD = torch.zeros_like(x_TD, dtype=torch.float32)
+        if self._shared is not None:
+            out_TD += self._shared(x_TD)
+        for expert in weights_TU.any(dim=0).nonzero()[:, 0].tolist():
+            rows = weights_TU[:, expert].nonzero()[:, 0]
+            out_TD.index_add_(0, rows, self._experts[expert](x_TD[rows]) * weights_TU[rows, expert, None])
+        return out_TD
+
+
+def _read_distinct(
+    num_experts: int, tensor: Callable[[str], Tensor]
+) -> tuple[list[tuple[Tensor, Tensor, Tensor]], list[int]]:
+    """The distinct experts in order of first appearance, and for every expert which of them it is."""
+    distinct: list[tuple[Tensor, Tensor, Tensor]] = []
+    distinct_of: list[int] = []
+    seen: dict[bytes, int] = {}
+    for e in range(num_experts):
+        gate, up, down = (tensor(f"experts.{e}.{part}_proj.weight") for part in ("gate", "up", "down"))
+        digest = _content_hash(gate, up, down)
+        if digest not in seen:
+            seen[digest] = len(distinct)
+            distinct.append((gate, up, down))
+        distinct_of.append(seen[digest])
+    return distinct, distinct_of
+
+
+def _content_hash(*tensors: Tensor) -> bytes:
+    digest = hashlib.blake2b(digest_size=16)
+    for tensor in tensors:
+        digest.update(tensor.detach().cpu().contiguous().view(torch.uint8).numpy().data)
+    return digest.digest()
