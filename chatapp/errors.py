@@ -54,3 +54,17 @@ class Unavailable(ChatError):
 
     def __init__(self) -> None:
         super().__init__("unavailable", _("The service is not reachable right now. Please try again in a moment."))
+
+
+class TooMany(ChatError):
+    status: ClassVar[int] = 429
+
+    def __init__(self, limit: int) -> None:
+        super().__init__("too_many", _("At most %(limit)s at once.") % {"limit": limit})
+
+
+class Internal(ChatError):
+    status: ClassVar[int] = 500
+
+    def __init__(self) -> None:
+        super().__init__("internal", _("Something went wrong here. It has been noted."))

@@ -1,10 +1,10 @@
-"""What every test may ask for: the servers (tests/services.py) and the people (tests/site_fixtures.py)."""
+"""What every test may ask for: servers (tests/services.py), people (tests/site_fixtures.py), the live site."""
 
 import pytest
 
 from ops.services import Services
 
-pytest_plugins = ["tests.site_fixtures"]
+pytest_plugins = ["tests.site_fixtures", "tests.live_site"]
 
 
 @pytest.fixture(scope="session")

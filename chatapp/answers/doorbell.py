@@ -4,7 +4,9 @@ A bell says only that it is worth looking; whoever missed it looks within second
 rung is worth a line, never an error.
 """
 
+import asyncio
 import logging
+from collections.abc import Awaitable
 from uuid import UUID
 
 from asgiref.sync import async_to_sync
@@ -15,6 +17,7 @@ from chatapp.answers.valkey import blocking_client
 
 logger = logging.getLogger(__name__)
 
+_PATIENCE_S = 1.0
 RUNNER_CHANNEL = "runner"  # plain Valkey pub/sub; the payload is "queued <answer>" or "cancel <answer>"
 
 
@@ -58,9 +61,15 @@ def ring_runner(word: str, answer_id: UUID) -> None:
         logger.warning("runner not rung for answer %s: %s", answer_id, type(error).__name__)
 
 
+async def quietly(work: Awaitable[None], name: str) -> None:
+    """Bells that cannot be reached keep nobody waiting."""
+    try:
+        await asyncio.wait_for(work, _PATIENCE_S)
+    except (RedisError, OSError, TimeoutError) as error:
+        logger.warning("bell %s out of reach: %s", name, type(error).__name__)
+
+
 async def _ring(group: str, message: dict[str, str]) -> None:
     layer = get_channel_layer()
-    try:
-        await layer.group_send(group, message)
-    except (RedisError, OSError) as error:
-        logger.warning("bell %s not rung: %s", group, type(error).__name__)
+    assert layer is not None, "CHANNEL_LAYERS is set"
+    await quietly(layer.group_send(group, message), group)

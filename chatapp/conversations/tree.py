@@ -1,4 +1,4 @@
-"""The tree of a conversation's messages: branches, siblings, ends. Knows ids only; no database.
+r"""The tree of a conversation's messages: branches, siblings, ends. Knows ids only; no database.
 
 question - answer 1 - next question - ...      a path from a root to an end is a branch
          \ answer 2                            answers 1 and 2 are siblings
