@@ -1,0 +1,124 @@
+// The field where questions are written: sends, stops, remembers drafts, and never loses text.
+
+import { find, onAction } from "../helpers/dom.js"
+import { t } from "../helpers/strings.js"
+import { save } from "./preferences.js"
+
+const DRAFT_MS = 300
+
+export class Composer {
+  #chat
+  #drafts
+  #queue
+  #thread
+  #gauge
+  #form = find("[data-composer]")
+  #text = find("[data-text]")
+  #send = find("[data-send]")
+  #stop = find("[data-action=stop]")
+  #think = find("[data-action=toggle-thinking]")
+  #endpoint = find("[data-endpoint]")
+  #draftTimer
+  #composedAt = 0
+
+  constructor({ chat, drafts, queue, thread, gauge }) {
+    this.#chat = chat
+    this.#drafts = drafts
+    this.#queue = queue
+    this.#thread = thread
+    this.#gauge = gauge
+    if (!this.#text) return
+    this.#text.value = drafts.read(chat.conversation)
+    this.#listen()
+    if (this.#endpoint) this.#endpointChosen()
+  }
+
+  focus() {
+    this.#text?.focus()
+  }
+
+  // Puts text that could not be sent back under the hand.
+  takeBack(text) {
+    this.#text.value = [text, this.#text.value].filter(Boolean).join("\n\n")
+    this.#changed()
+    this.focus()
+  }
+
+  stop() {
+    const answer = this.#thread.runningAnswer
+    if (!answer) return
+    this.#stop.disabled = true
+    this.#thread.cancel(answer)
+  }
+
+  refresh() {
+    if (!this.#text) return
+    const running = Boolean(this.#thread.runningAnswer)
+    const empty = !this.#text.value.trim()
+    this.#stop.hidden = !(running && empty)
+    if (!running) this.#stop.disabled = false
+    this.#send.hidden = running && empty
+    this.#send.disabled = empty
+    this.#send.title = this.#send.ariaLabel = running ? t("Send when the answer is done") : t("Send")
+  }
+
+  // What the toggles say, for any request of this page.
+  get options() {
+    const thinking = this.#think && !this.#think.hidden && this.#think.ariaPressed === "true"
+    return { thinking: Boolean(thinking), endpoint: this.#endpoint?.value ?? null }
+  }
+
+  #listen() {
+    this.#form.addEventListener("submit", (event) => { event.preventDefault(); this.#submit() })
+    this.#text.addEventListener("input", () => this.#changed())
+    this.#text.addEventListener("keydown", (event) => this.#keyPressed(event))
+    this.#text.addEventListener("compositionend", (event) => { this.#composedAt = event.timeStamp })
+    this.#endpoint?.addEventListener("change", () => this.#endpointChosen())
+    onAction(this.#form, { stop: () => this.stop(), "toggle-thinking": () => this.#toggleThinking() })
+    addEventListener("pagehide", () => this.#saveDraft())
+    this.#thread.options = () => this.options
+  }
+
+  // Safari ends a composition just before the Enter that confirmed it: such an Enter must not send either.
+  #keyPressed(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return
+    if (event.timeStamp - this.#composedAt < 50 && this.#composedAt) return
+    event.preventDefault()
+    this.#submit()
+  }
+
+  #submit() {
+    const text = this.#text.value
+    if (!text.trim()) return
+    const waiting = this.#queue.records(this.#chat.conversation).at(-1)
+    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, search: false, uploads: [] }
+    this.#queue.push(fields, waiting?.frame.client_id ?? null)
+    this.#text.value = ""
+    this.#saveDraft()
+    this.refresh()
+  }
+
+  #changed() {
+    this.refresh()
+    clearTimeout(this.#draftTimer)
+    this.#draftTimer = setTimeout(() => this.#saveDraft(), DRAFT_MS)
+  }
+
+  #saveDraft() {
+    clearTimeout(this.#draftTimer)
+    this.#drafts.write(this.#chat.conversation, this.#text.value)
+  }
+
+  #toggleThinking() {
+    const on = this.#think.ariaPressed !== "true"
+    this.#think.ariaPressed = String(on)
+    void save({ thinking: on })
+  }
+
+  #endpointChosen() {
+    const { thinking, contextLength, note } = this.#endpoint.selectedOptions[0].dataset
+    this.#think.hidden = thinking !== "switched"
+    find("[data-endpoint-note]").textContent = note
+    this.#gauge.length(Number(contextLength))
+  }
+}

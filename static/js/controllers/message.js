@@ -1,0 +1,132 @@
+// One message on the page: its element from the server, its live text from the stream.
+
+import { element, find } from "../helpers/dom.js"
+import { t } from "../helpers/strings.js"
+import { isOpen } from "../models/conversation_stream.js"
+
+const SPOKEN = 600 // characters read out when an answer is done; more would hold a listener hostage
+let markdownLoading
+
+export class MessageView {
+  #stream
+  #markdown = null
+  #shownText = null
+  #thoughtSince = 0
+
+  constructor(article, stream) {
+    this.element = article
+    this.#stream = stream
+    this.id = article.dataset.message
+    this.#hold(article)
+    this.needsRender = true
+  }
+
+  get message() {
+    return this.#stream.get(this.id)
+  }
+
+  // What a screen reader is told at the end.
+  get spoken() {
+    return (find("[data-part=text]", this.element)?.textContent ?? "").slice(0, SPOKEN)
+  }
+
+  // A newer element from the server: take its frame, keep the rendered text.
+  replace(article) {
+    this.#hold(article)
+    const old = this.element
+    if (old.classList.contains("message--editing")) return
+    if (this.#markdown) find("[data-part=text]", article).replaceWith(find("[data-part=text]", old))
+    keepOpen(old, article)
+    const focused = old.contains(document.activeElement) ? document.activeElement.dataset.action : null
+    old.replaceWith(article)
+    this.element = article
+    if (focused) find(`[data-action="${focused}"]`, article)?.focus()
+    this.needsRender = true
+  }
+
+  update() {
+    const { status, answer, text } = this.message
+    if (answer) this.element.dataset.answer = answer
+    if (status) this.element.dataset.status = status
+    this.element.toggleAttribute("data-writing", text !== "" || this.message.reasoning !== "")
+    this.#showWaiting(status)
+    this.#showReasoning(status)
+    void this.#showText(isOpen(status))
+  }
+
+  render() {
+    this.needsRender = false
+    if (this.message.role === "assistant") this.update()
+  }
+
+  #hold(article) {
+    const { role, parent, answer, status, errorCode, finishReason } = article.dataset
+    this.#stream.hold(this.id, {
+      role, parent: parent || null, answer: answer ?? null, status: status ?? null, errorCode: errorCode ?? "", finishReason: finishReason ?? "",
+      text: find("[data-part=text]", article).textContent, reasoning: find("[data-part=reasoning]", article)?.textContent ?? "",
+    })
+  }
+
+  async #showText(open) {
+    const { MarkdownView } = await loadMarkdown()
+    const { text } = this.message
+    const key = `${open}:${text.length}`
+    if (this.#markdown && key === this.#shownText && !open) return
+    this.#shownText = key
+    this.#markdown ??= new MarkdownView(find("[data-part=text]", this.element))
+    this.#markdown.update(text, open)
+  }
+
+  #showWaiting(status) {
+    const words = find("[data-waiting-words]", this.element)
+    if (words && status === "running") words.textContent = t("Reading the question…")
+  }
+
+  #showReasoning(status) {
+    const { reasoning, text } = this.message
+    const box = find("[data-thinking]", this.element)
+    if (!box || !reasoning) return
+    box.hidden = false
+    const body = find("[data-part=reasoning]", box)
+    const held = body.textContent
+    if (held !== reasoning) reasoning.startsWith(held) ? body.append(reasoning.slice(held.length)) : (body.textContent = reasoning)
+    const now = isOpen(status) && text === ""
+    box.classList.toggle("thinking--now", now)
+    this.#showThinkingTime(find("[data-thinking-words]", box), now, isOpen(status))
+  }
+
+  #showThinkingTime(words, now, open) {
+    if (now) {
+      this.#thoughtSince ||= performance.now()
+      words.textContent = t("Thinking…")
+    } else if (open && this.#thoughtSince) {
+      words.textContent = t("Thought for {seconds} s", { seconds: Math.max(1, Math.round((performance.now() - this.#thoughtSince) / 1000)) })
+      this.#thoughtSince = 0
+    }
+  }
+}
+
+function keepOpen(old, article) {
+  for (const selector of ["[data-thinking]", ".message__whole"]) {
+    const box = find(selector, article)
+    if (box) box.open = find(selector, old)?.open ?? false
+  }
+}
+
+// Without the library (a failed load) answers stay readable as plain text.
+function loadMarkdown() {
+  markdownLoading ??= import("../helpers/markdown.js").catch(() => ({ MarkdownView: PlainView }))
+  return markdownLoading
+}
+
+class PlainView {
+  #element
+
+  constructor(target) {
+    this.#element = target
+  }
+
+  update(text) {
+    this.#element.replaceChildren(element("span", {}, text))
+  }
+}

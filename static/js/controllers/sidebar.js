@@ -1,0 +1,182 @@
+// The list of chats: folding, the drawer on a phone, rename, delete with undo, older chats on scrolling down.
+
+import { find, findAll, fromTemplate, onAction } from "../helpers/dom.js"
+import { getPartial, post } from "../helpers/http.js"
+import { t } from "../helpers/strings.js"
+import { close, isOpen, toggle } from "./popover.js"
+import { toast } from "./toast.js"
+
+const FOLDED = "sonde:folded"
+const REFRESH_MS = 300 // one fetch for a burst of changes
+const PAGE = 50
+
+export class Sidebar {
+  #chat
+  #thread
+  #root
+  #list
+  #timer
+  #chosen = null // the list entry whose menu is open
+  #isComplete = false
+
+  constructor({ chat, thread }) {
+    this.#chat = chat
+    this.#thread = thread
+    this.#root = chat.root
+    this.#list = find("[data-conversations]")
+    this.#root.classList.toggle("chat--folded", localStorage.getItem(FOLDED) === "true")
+    onAction(this.#root, {
+      "toggle-sidebar": () => this.#toggle(),
+      "close-sidebar": () => this.closeDrawer(),
+      rename: () => this.#rename(),
+      delete: () => this.#delete(),
+    })
+    this.#root.addEventListener("click", ({ target }) => this.#openMenu(target.closest("[data-menu]")))
+    this.#watchEnd()
+    thread.on("title", () => this.#showTitle())
+  }
+
+  refresh() {
+    clearTimeout(this.#timer)
+    this.#timer = setTimeout(() => this.#load(), REFRESH_MS)
+  }
+
+  markCurrent() {
+    for (const entry of findAll("[data-entry]", this.#list)) {
+      const link = find("a", entry)
+      if (entry.dataset.entry === this.#chat.conversation) link?.setAttribute("aria-current", "page")
+      else link?.removeAttribute("aria-current")
+    }
+  }
+
+  // True when there was a drawer to close.
+  closeDrawer() {
+    if (!this.#root.classList.contains("chat--drawer")) return false
+    this.#root.classList.remove("chat--drawer")
+    this.#updateButtons()
+    find(".stage__menu").focus()
+    return true
+  }
+
+  #toggle() {
+    if (matchMedia("(max-width: 860px)").matches) {
+      const open = this.#root.classList.toggle("chat--drawer")
+      if (open) find("a", find("[data-sidebar]")).focus()
+    } else {
+      localStorage.setItem(FOLDED, String(this.#root.classList.toggle("chat--folded")))
+    }
+    this.#updateButtons()
+  }
+
+  #updateButtons() {
+    const isDrawer = this.#root.classList.contains("chat--drawer")
+    for (const button of findAll("[data-action=toggle-sidebar]")) button.ariaExpanded = String(isDrawer || !this.#root.classList.contains("chat--folded"))
+  }
+
+  #openMenu(button) {
+    if (!button) return
+    this.#chosen = button.closest("[data-entry]")
+    toggle(find(`[data-popover="${button.dataset.menu}"]`), button)
+  }
+
+  // A list that is being used is not pulled away from under the hand: it is fetched again a little later.
+  async #load() {
+    if (isOpen() || find("[data-rename]", this.#list)) return this.refresh()
+    const fresh = find("[data-conversations]", await getPartial("/sidebar").catch(() => document.createElement("div")))
+    if (!fresh) return
+    const focused = document.activeElement?.closest("[data-entry]")?.dataset.entry
+    this.#list.replaceChildren(...fresh.childNodes)
+    this.#isComplete = false
+    this.markCurrent()
+    if (focused) find(`[data-entry="${focused}"] a`, this.#list)?.focus()
+  }
+
+  #watchEnd() {
+    this.#list.addEventListener("scroll", () => {
+      const { scrollTop, scrollHeight, clientHeight } = this.#list
+      if (scrollHeight - clientHeight - scrollTop < 200) void this.#loadOlder()
+    }, { passive: true })
+  }
+
+  async #loadOlder() {
+    const entries = findAll("[data-entry]", this.#list)
+    if (this.#isComplete || entries.length < PAGE) return
+    this.#isComplete = true // one request at a time
+    const page = await getPartial(`/sidebar?before=${encodeURIComponent(entries.at(-1).dataset.updated)}`).catch(() => null)
+    const groups = findAll(".conversations__group", page ?? document.createElement("div"))
+    for (const group of groups) this.#append(group)
+    this.#isComplete = page !== null && groups.length === 0
+    this.markCurrent()
+  }
+
+  #append(group) {
+    const last = findAll(".conversations__group", this.#list).at(-1)
+    const same = last && find("h2", last).textContent === find("h2", group).textContent
+    if (same) find("ul", last).append(...find("ul", group).children)
+    else this.#list.append(group)
+  }
+
+  #showTitle() {
+    const link = find(`[data-entry="${this.#chat.conversation}"] a`, this.#list)
+    if (link) link.textContent = this.#thread.title
+  }
+
+  #rename() {
+    const entry = this.#chosen
+    close({ restoreFocus: false })
+    const link = find("a", entry)
+    const form = fromTemplate("rename")
+    const input = find("[data-rename-title]", form)
+    input.value = link.textContent
+    const restore = () => form.isConnected && form.replaceWith(link)
+    form.addEventListener("submit", (event) => { event.preventDefault(); void this.#saveTitle(entry, link, input.value, restore) })
+    input.addEventListener("keydown", (event) => { if (event.key === "Escape") { event.stopPropagation(); restore(); link.focus() } })
+    input.addEventListener("blur", () => form.isConnected && form.requestSubmit())
+    link.replaceWith(form)
+    input.select()
+  }
+
+  async #saveTitle(entry, link, title, restore) {
+    restore()
+    if (!title.trim() || title === link.textContent) return
+    const before = link.textContent
+    link.textContent = title.trim()
+    try {
+      await post(`/c/${entry.dataset.entry}/rename`, { title })
+      if (entry.dataset.entry === this.#chat.conversation) this.#thread.showTitle(title.trim())
+    } catch (error) {
+      link.textContent = before
+      toast(error.message)
+    }
+  }
+
+  async #delete() {
+    const entry = this.#chosen
+    const id = entry.dataset.entry
+    close({ restoreFocus: false })
+    try {
+      await post(`/c/${id}/delete`)
+    } catch (error) {
+      return toast(error.message)
+    }
+    entry.remove()
+    if (id === this.#chat.conversation) {
+      sessionStorage.setItem("sonde:deleted", id)
+      return location.assign("/")
+    }
+    this.offerUndo(id)
+  }
+
+  offerUndo(id) {
+    toast(t("The chat is deleted."), { action: t("Undo"), onAction: () => this.#restore(id) })
+  }
+
+  async #restore(id) {
+    try {
+      await post(`/c/${id}/restore`)
+      this.refresh()
+    } catch (error) {
+      toast(error.message)
+    }
+  }
+}

@@ -1,0 +1,275 @@
+// The messages of the shown branch: keeps the page's elements in step with the stream, and acts on them.
+
+import { copyText } from "../helpers/clipboard.js"
+import { find, findAll, onAction } from "../helpers/dom.js"
+import { getPartial, post } from "../helpers/http.js"
+import { t } from "../helpers/strings.js"
+import { isEnded } from "../models/conversation_stream.js"
+import { edit } from "./editor.js"
+import { MessageView } from "./message.js"
+import { toast } from "./toast.js"
+
+const RESYNC_MS = 2_000 // a gap on a branch that the snapshot does not hold must not become a storm
+const SLICE_MS = 12
+
+export class Thread {
+  #chat
+  #stream
+  #socket
+  #queue
+  #scroller
+  #gauge
+  #element = find("[data-thread]")
+  #announcer = find("[data-announcer]")
+  #views = new Map() // message id -> MessageView
+  #listeners = { change: [], title: [] }
+  #resyncAt = 0
+  #loading = Promise.resolve()
+  options = () => ({ thinking: false, endpoint: null })
+
+  constructor({ chat, stream, socket, queue, scroller, gauge }) {
+    this.#chat = chat
+    this.#stream = stream
+    this.#socket = socket
+    this.#queue = queue
+    this.#scroller = scroller
+    this.#gauge = gauge
+    this.title = chat.root.dataset.title
+    onAction(this.#element, {
+      copy: (button) => this.#copy(this.#viewOf(button), button),
+      "copy-code": (button) => copyWords(find("code", button.closest("figure")).textContent, button),
+      regenerate: (button) => this.ask({ type: "regenerate", message: this.#viewOf(button).id, ...this.options() }),
+      continue: (button) => this.ask({ type: "continue_answer", message: this.#viewOf(button).id }),
+      cancel: (button) => this.cancel(this.#viewOf(button).message.answer),
+      edit: (button) => this.#edit(this.#viewOf(button)),
+      previous: (button) => this.#turn(this.#viewOf(button), -1),
+      next: (button) => this.#turn(this.#viewOf(button), 1),
+    })
+  }
+
+  on(name, listener) {
+    this.#listeners[name].push(listener)
+  }
+
+  start() {
+    this.#adopt(this.#element)
+    if (this.#chat.conversation) this.#socket.subscribe(this.#chat.conversation, () => this.#stream.position)
+    this.#scroller.toEnd()
+  }
+
+  get leaf() {
+    return this.#articles().at(-1)?.dataset.message ?? null
+  }
+
+  get runningAnswer() {
+    const open = [...this.#views.values()].find((view) => view.message.status === "running")
+    const queued = [...this.#views.values()].find((view) => view.message.status === "queued")
+    return (open ?? queued)?.message.answer ?? null
+  }
+
+  receive(frame) {
+    if (frame.type === "event") this.#changed(this.#stream.apply(frame))
+    else if (frame.type === "snapshot") this.#changed(this.#stream.applySnapshot(frame))
+    else if (frame.type === "ended") this.#closed()
+    else if (frame.type === "error" && !frame.client_id) toast(frame.message)
+  }
+
+  // Regenerate, continue, replay: sent until it is answered, then the new branch is shown.
+  async ask(frame) {
+    try {
+      await this.#queue.request(frame)
+      await this.showBranch()
+      this.#scroller.toEnd()
+    } catch (error) {
+      toast(error.message)
+    }
+  }
+
+  cancel(answer) {
+    if (!this.#socket.send({ type: "cancel_answer", answer })) toast(t("Not connected; try again in a moment."))
+  }
+
+  // Fetches the branch (the active one by default) and brings the page in step. One at a time, in order.
+  showBranch() {
+    this.#loading = this.#loading.then(() => this.#load()).catch((error) => toast(error.message))
+    return this.#loading
+  }
+
+  showTitle(title) {
+    this.title = title
+    find("[data-page-title]").textContent = title
+    document.title = `${title} · Sonde`
+    this.#tell("title")
+  }
+
+  async #load() {
+    const partial = await getPartial(`/c/${this.#chat.conversation}/thread`)
+    this.#adopt(find("[data-thread]", partial))
+  }
+
+  // Keyed by message: what is shown stays in place with its rendered text, what is new comes in, what is gone leaves.
+  #adopt(source) {
+    const articles = findAll("[data-message]", source)
+    const kept = new Set()
+    let place = null
+    for (const article of articles) {
+      const view = this.#take(article)
+      kept.add(view.id)
+      const next = place ? place.nextElementSibling : this.#element.firstElementChild
+      if (next !== view.element) this.#element.insertBefore(view.element, next)
+      place = view.element
+    }
+    for (const [id, view] of this.#views) if (!kept.has(id)) { view.element.remove(); this.#views.delete(id) }
+    this.#renderFromEnd()
+    this.#tell("change")
+  }
+
+  #take(article) {
+    const id = article.dataset.message
+    const known = this.#views.get(id)
+    if (known?.element === article) return known
+    if (known) {
+      known.replace(article)
+      return known
+    }
+    const view = new MessageView(article, this.#stream)
+    this.#views.set(id, view)
+    return view
+  }
+
+  // The newest messages first, in slices, so that a long conversation can be used at once.
+  #renderFromEnd() {
+    const waiting = this.#articles().map((article) => this.#views.get(article.dataset.message)).filter((view) => view.needsRender)
+    const work = () => {
+      const until = performance.now() + SLICE_MS
+      while (waiting.length && performance.now() < until) waiting.pop().render()
+      this.#scroller.follow()
+      if (waiting.length) setTimeout(work)
+    }
+    work()
+  }
+
+  #changed(change) {
+    if (!change) return
+    const { kind, message } = change
+    if (kind === "gap") return this.#resync()
+    if (kind === "title") return this.showTitle(change.title)
+    if (kind === "snapshot") return this.#showSnapshot(change)
+    if (kind === "added") return this.#added(message)
+    const view = this.#views.get(message.id)
+    if (!view) return
+    view.update()
+    if (kind === "ended") void this.#ended(view)
+    if (kind === "notice") void this.#refresh(view)
+    if (kind === "status" || kind === "ended") this.#tell("change")
+  }
+
+  #resync() {
+    if (performance.now() - this.#resyncAt < RESYNC_MS) return
+    this.#resyncAt = performance.now()
+    this.#socket.send({ type: "subscribe", conversation: this.#chat.conversation, after: null })
+  }
+
+  #showSnapshot({ ids, title }) {
+    if (title) this.showTitle(title)
+    for (const id of ids) this.#views.get(id)?.update()
+    const shown = this.#articles().map((article) => article.dataset.message)
+    if (shown.join() !== ids.join()) void this.showBranch()
+    for (const id of ids) if (this.#views.has(id) && isEnded(this.#stream.get(id).status)) void this.#refreshIfStale(this.#views.get(id))
+    this.#tell("change")
+  }
+
+  // On the shown branch when it hangs on the last message; else its sibling's pager changes.
+  #added(message) {
+    const shown = this.#articles()
+    if (message.parent === (shown.at(-1)?.dataset.message ?? null)) return void this.showBranch()
+    const sibling = shown.find((article) => (article.dataset.parent || null) === message.parent)
+    const view = sibling && this.#views.get(sibling.dataset.message)
+    if (view) void this.#refresh(view)
+  }
+
+  async #ended(view) {
+    await this.#refresh(view)
+    this.#announcer.textContent = view.spoken
+    const tokens = Number(view.element.dataset.tokens)
+    if (tokens) this.#gauge.used(tokens)
+    for (const other of this.#views.values()) if (other.message.status === "queued") other.update()
+  }
+
+  #refreshIfStale(view) {
+    if (view.element.dataset.status !== view.message.status || view.element.dataset.answer !== view.message.answer) return this.#refresh(view)
+  }
+
+  // The message as the server shows it now: its ending, its notices, its actions.
+  async #refresh(view) {
+    const path = `/c/${this.#chat.conversation}/messages/${view.id}`
+    const partial = await getPartial(path).catch(() => null)
+    const article = partial && find("[data-message]", partial)
+    if (!article || !this.#views.has(view.id)) return
+    view.replace(article)
+    view.update()
+    this.#scroller.follow()
+    this.#tell("change")
+  }
+
+  async #turn(view, step) {
+    const siblings = view.element.dataset.siblings.split(" ")
+    const leaf = siblings[siblings.indexOf(view.id) + step]
+    if (!leaf) return
+    try {
+      if (this.#chat.canWrite) await post(`/c/${this.#chat.conversation}/select`, { leaf })
+      await this.showBranch()
+      find(`[data-message="${leaf}"] [data-action=${step < 0 ? "previous" : "next"}]`, this.#element)?.focus()
+    } catch (error) {
+      toast(error.message)
+    }
+  }
+
+  #edit(view) {
+    edit(view, (text) => {
+      const parent = view.element.dataset.parent || null
+      this.#queue.push({ conversation: this.#chat.conversation, parent, text, ...this.options(), search: false, uploads: [] })
+    })
+  }
+
+  #copy(view, button) {
+    return copyWords(view.message.text, button)
+  }
+
+  #closed() {
+    this.#socket.unsubscribe(this.#chat.conversation)
+    toast(t("This chat is no longer shared with you."))
+    find("[data-text]")?.setAttribute("disabled", "")
+  }
+
+  #viewOf(target) {
+    return this.#views.get(target.closest("[data-message]").dataset.message)
+  }
+
+  #articles() {
+    return findAll(":scope > [data-message]", this.#element)
+  }
+
+  #tell(name) {
+    for (const listener of this.#listeners[name]) listener()
+  }
+}
+
+async function copyWords(text, button) {
+  try {
+    await copyText(text)
+  } catch {
+    return toast(t("The browser did not allow copying."))
+  }
+  const icon = find("use", button)
+  if (!icon) return flash(button)
+  const href = icon.getAttribute("href")
+  icon.setAttribute("href", href.replace(/#.*/, "#check"))
+  setTimeout(() => icon.setAttribute("href", href), 1_500)
+}
+
+function flash(button) {
+  const words = button.textContent
+  button.textContent = t("Copied")
+  setTimeout(() => { button.textContent = words }, 1_500)
+}

@@ -1,0 +1,40 @@
+// Requests to our own site: partials as parsed elements, writes with the CSRF token, errors with words for people.
+
+import { parse } from "./dom.js"
+import { t } from "./strings.js"
+
+export class RequestError extends Error {
+  constructor(message, status, code = "") {
+    super(message)
+    this.status = status
+    this.code = code
+  }
+}
+
+export async function getPartial(path) {
+  const response = await request(path, { headers: { "X-Requested-With": "fetch" } })
+  return parse(await response.text())
+}
+
+export async function post(path, fields = {}) {
+  const headers = { "X-CSRFToken": csrfToken(), Accept: "application/json" }
+  const response = await request(path, { method: "POST", headers, body: new URLSearchParams(fields) })
+  return response.headers.get("Content-Type")?.includes("json") ? response.json() : null
+}
+
+async function request(path, options) {
+  let response
+  try {
+    response = await fetch(path, { credentials: "same-origin", ...options })
+  } catch {
+    throw new RequestError(t("The site cannot be reached. Check the connection and try again."), 0)
+  }
+  if (response.ok && !response.redirected) return response
+  if (response.redirected) throw new RequestError(t("You are signed out. Sign in again to go on."), 401)
+  const { error } = await response.json().catch(() => ({}))
+  throw new RequestError(error?.message ?? t("That did not work. Try again."), response.status, error?.code)
+}
+
+function csrfToken() {
+  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? document.querySelector("meta[name=csrf-token]")?.content ?? ""
+}
