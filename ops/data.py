@@ -70,6 +70,11 @@ class DataDir:
             raise Problem(f"{path} is not private to this account: remove it and start again")
         return path
 
+    @property
+    def held(self) -> bool:
+        """Whether this object holds the directory's lock."""
+        return self._lock_fd is not None
+
     def acquire(self) -> None:
         """Take the directory's lock for the life of this process. Raises Problem naming who holds it."""
         path = self.path / "lock"

@@ -60,27 +60,30 @@ def free_ports(count: int) -> list[int]:
 
 
 def environment(data: DataDir, ports: Ports, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """The settings for every process of the site: what was given, completed by what is embedded."""
+    """The settings for every process of the site: what was given, completed by what is embedded. Writes nothing."""
     mine = dict(environ)
     mine["SONDE_DATA"] = str(data.path)
     mine["SONDE_HOST"] = environ.get("SONDE_HOST", "127.0.0.1")
     mine["SONDE_PORT"] = str(ports.web)
     mine["PYTHONUNBUFFERED"] = "1"
-    defaults = {
-        "DATABASE_URL": postgres.server_url(data, "127.0.0.1", ports.postgres),
-        "REDIS_URL": valkey.server_url(data, "127.0.0.1", ports.valkey),
-    }
-    for name, url in defaults.items():
+    for name in ("DATABASE_URL", "REDIS_URL"):
         if not given(environ, name):
-            mine[f"{name}_FILE"] = str(data.write_secret(name.lower(), url))
+            mine[f"{name}_FILE"] = str(data.secret_path(name.lower()))
     for name, secret in {"SONDE_SECRET_KEY": "secret_key", "SONDE_INFERENCE_KEY": "inference_key"}.items():
         if not given(environ, name) and not (secret == "inference_key" and "SONDE_INFERENCE_URL" in environ):
             mine[f"{name}_FILE"] = str(data.secret_path(secret))
     mine.setdefault("SONDE_INFERENCE_URL", f"http://127.0.0.1:{ports.inference}/v1")
     mine.setdefault("SONDE_MODEL_DIR", str(DEFAULT_MODEL))
-    added = {name: value for name, value in mine.items() if environ.get(name) != value}
-    data.write_secret("environment", json.dumps(added))
     return mine
+
+
+def publish(data: DataDir, ports: Ports, env: Mapping[str, str]) -> None:
+    """Write down where the embedded servers are, for the processes and for commands beside them. Needs the lock."""
+    assert data.held
+    data.write_secret("database_url", postgres.server_url(data, "127.0.0.1", ports.postgres))
+    data.write_secret("redis_url", valkey.server_url(data, "127.0.0.1", ports.valkey))
+    ours = {name: value for name, value in env.items() if name not in without_settings(env)}
+    data.write_secret("environment", json.dumps(ours))
 
 
 def running_environment(data: DataDir, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -88,5 +91,5 @@ def running_environment(data: DataDir, environ: Mapping[str, str] = os.environ) 
     path = data.secret_path("environment")
     if not path.exists():
         raise Problem(f"nothing has run in SONDE_DATA={data.path} yet: type make run first")
-    added: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
-    return {**environ, **added}
+    ours: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))
+    return {**environ, **ours}

@@ -1,8 +1,10 @@
 """Who listens on a port: a taken port is named together with its process. Standard library only."""
 
+import contextlib
 import errno
 import os
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 
 from ops.problem import Problem
@@ -26,16 +28,23 @@ def refuse_taken(host: str, port: int) -> None:
 
 def holder(port: int) -> str:
     """'process 123 (python manage.py ...)' where the system tells (Linux, our own processes), else empty."""
-    inodes = _listening_inodes(port)
-    for folder in Path("/proc").glob("[0-9]*/fd") if inodes else []:
-        try:
-            links = [os.readlink(fd) for fd in folder.iterdir()]
-            command = (folder.parent / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
-        except OSError:
-            continue  # not ours to look at, or gone
-        if any(link == f"socket:[{inode}]" for link in links for inode in inodes):
-            return f"process {folder.parent.name} ({command[:80]})"
+    sockets = {f"socket:[{inode}]" for inode in _listening_inodes(port)}
+    for folder in Path("/proc").glob("[0-9]*") if sockets else []:
+        if sockets & set(_open_files(folder / "fd")):
+            command = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace").strip()
+            return f"process {folder.name} ({command[:80]})"
     return ""
+
+
+def _open_files(folder: Path) -> Iterator[str]:
+    """What the descriptors of a process lead to; less those that are closed, or are not ours to see."""
+    try:
+        fds = list(folder.iterdir())
+    except OSError:
+        return
+    for fd in fds:
+        with contextlib.suppress(OSError):
+            yield os.readlink(fd)
 
 
 def _listening_inodes(port: int) -> set[str]:

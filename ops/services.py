@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ops import pids, postgres, valkey
 from ops.data import ROOT, DataDir
-from ops.environment import choose_ports, environment, without_settings
+from ops.environment import choose_ports, environment, publish, without_settings
 from ops.problem import Problem
 
 SLOTS = 16
@@ -27,6 +27,7 @@ class Services:
         self.data = _free_slot(folder)
         self._ports = choose_ports({})
         self.env = environment(self.data, self._ports, without_settings(environ))
+        publish(self.data, self._ports, self.env)
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
 
     @property

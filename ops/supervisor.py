@@ -23,7 +23,7 @@ from typing import Any, Self
 
 from ops import pids, postgres, valkey
 from ops.data import ROOT, DataDir
-from ops.environment import choose_ports, environment, given
+from ops.environment import choose_ports, environment, given, publish
 from ops.listening import refuse_taken
 from ops.problem import Problem
 from ops.processes import PROCESSES, Process
@@ -97,10 +97,11 @@ class Stack:
         self.data.acquire()
         try:
             self._end_orphans()
+            publish(self.data, self._ports, self.env)
             if any(process.name == "web" for process in self.processes):
                 refuse_taken(self.env["SONDE_HOST"], self._ports.web)
             self._start_supervisord()
-            self._wait_for_services()
+            self.wait_for_services()
             if any(process.kind == "site" for process in self.processes):
                 self._compile_languages()
                 self._migrate()
@@ -154,6 +155,8 @@ class Stack:
 
     def stop(self) -> None:
         """Stop all in order: the site, then the services. Nothing of it lives when this returns."""
+        if not self.data.held:
+            return  # what runs here belongs to another
         if self._supervisord is not None:
             wait_s = 5 + sum(process.stop_wait_s for process in self.processes)
             self._supervisord.terminate()
@@ -211,7 +214,8 @@ class Stack:
             log = (self.data / "logs" / "supervisord.err").read_text(encoding="utf-8", errors="replace").strip()
             raise Problem(f"the supervisor ended by itself: {log[-600:] or 'see ' + str(self.data / 'logs')}")
 
-    def _wait_for_services(self) -> None:
+    def wait_for_services(self) -> None:
+        """Until database and broker answer. Raises Problem where one does not, or could not serve us."""
         valkey.wait_until_ready(given(self.env, "REDIS_URL"), timeout_s=30)
         url = given(self.env, "DATABASE_URL")
         try:
