@@ -13,5 +13,4 @@ class LookMixin:
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         for field in self.fields.values():
-            is_box = isinstance(field.widget, forms.CheckboxInput)
-            field.widget.attrs.setdefault("class", "form__checkbox" if is_box else "form__input")
+            field.widget.attrs.setdefault("class", "form__input")

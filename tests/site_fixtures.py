@@ -21,6 +21,14 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
     settings.DATABASES["default"]["CONN_MAX_AGE"] = 0
 
 
+@pytest.fixture(scope="session", autouse=True)
+def quick_passwords() -> None:
+    """Scrypt takes 0.3 s a password on purpose; three people a test would make minutes of it."""
+    from django.conf import settings
+
+    settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+
 def make_person(name: str, role: Role = Role.MEMBER) -> User:
     return User.objects.create_user(f"{name.lower()}@example.org", PASSWORD, name=name, role=role)
 

@@ -101,14 +101,10 @@ class PasswordForm(NewPasswordMixin):
         return self.cleaned_data
 
 
-class ProfileForm(LookMixin, forms.ModelForm[User]):
+class ProfileForm(LookMixin, forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=100, widget=forms.TextInput(attrs={"autocomplete": "name"}))
     language = forms.ChoiceField(label=_("Language"), choices=LANGUAGE_CHOICES, required=False)
     theme = forms.ChoiceField(label=_("Theme"), choices=THEME_CHOICES)
-
-    class Meta:
-        model = User
-        fields = ("name", "language", "theme")
-        labels = {"name": _("Name")}
 
 
 class EndSessionForm(forms.Form):

@@ -1,4 +1,4 @@
-"""What is remembered for a person: language, theme, and the last toggles of the composer."""
+"""What is remembered for a person: name, language, theme, and the last toggles of the composer."""
 
 from typing import Any
 
@@ -8,21 +8,21 @@ from django.utils import translation
 
 from chatapp.accounts.models import User
 
-_COLUMNS = {"language": "language", "theme": "theme", "thinking": "wants_thinking", "search": "wants_search"}
+_COLUMNS = {"thinking": "wants_thinking", "search": "wants_search"}
 _A_YEAR_S = 365 * 24 * 3600
 
 
 def save(user: User, fields: dict[str, Any]) -> None:
     """Store the named preferences. A theme is never empty: sent empty, it stays."""
-    columns = {_COLUMNS[name]: value for name, value in fields.items() if name != "theme" or value}
+    columns = {_COLUMNS.get(name, name): value for name, value in fields.items() if name != "theme" or value}
     if columns:
         User.objects.filter(pk=user.pk).update(**columns)
 
 
-def speak(user: User) -> None:
+def speak(language: str) -> None:
     """Go on in the language just chosen, so that the confirmation is already in it."""
-    if user.language:
-        translation.activate(user.language)
+    if language:
+        translation.activate(language)
 
 
 def remember_in_browser(response: HttpResponse, language: str) -> None:

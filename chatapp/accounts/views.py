@@ -74,7 +74,7 @@ def welcome_owner(request: HttpRequest, token: str) -> HttpResponse:
 @never_cache
 @require_GET
 def account(request: HttpRequest) -> HttpResponse:
-    return _account_page(request, ProfileForm(instance=viewer(request)), PasswordForm(viewer(request)))
+    return _account_page(request, _profile_form(viewer(request)), PasswordForm(viewer(request)))
 
 
 @sensitive_post_parameters("password", "new_password")
@@ -82,7 +82,7 @@ def account(request: HttpRequest) -> HttpResponse:
 def change_password(request: HttpRequest) -> HttpResponse:
     form = PasswordForm(viewer(request), request.POST)
     if not form.is_valid():
-        return _account_page(request, ProfileForm(instance=viewer(request)), form)
+        return _account_page(request, _profile_form(viewer(request)), form)
     sessions.change_password(request, viewer(request), form.cleaned_data["new_password"])
     messages.success(request, _("Your password is changed. All other sessions are signed out."))
     return redirect("account")
@@ -90,15 +90,14 @@ def change_password(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def change_profile(request: HttpRequest) -> HttpResponse:
-    # The form writes into its instance while it checks: a copy, so that a refused name is not shown as the person's.
-    form = ProfileForm(request.POST, instance=User.objects.get(pk=viewer(request).pk))
+    form = ProfileForm(request.POST)
     if not form.is_valid():
         return _account_page(request, form, PasswordForm(viewer(request)))
-    user = form.save()
-    response = redirect("account")
-    preferences.remember_in_browser(response, user.language)
-    preferences.speak(user)
+    preferences.save(viewer(request), form.cleaned_data)
+    preferences.speak(form.cleaned_data["language"])
     messages.success(request, _("Saved."))
+    response = redirect("account")
+    preferences.remember_in_browser(response, form.cleaned_data["language"])
     return response
 
 
@@ -139,6 +138,10 @@ def _account_page(request: HttpRequest, profile: ProfileForm, password: Password
     context = {"profile": profile, "password": password, "sessions": rows}
     status = 422 if profile.errors or password.errors else 200
     return render(request, "accounts/account.html", context, status=status)
+
+
+def _profile_form(user: User) -> ProfileForm:
+    return ProfileForm(initial={"name": user.name, "language": user.language, "theme": user.theme})
 
 
 def _next(request: HttpRequest) -> str:

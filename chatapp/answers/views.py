@@ -1,5 +1,6 @@
 """The details of an answer, and the site's state of health."""
 
+from dataclasses import fields
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_not_required
@@ -8,16 +9,17 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET
 
+from chatapp.answers.details import read_details
 from chatapp.answers.health import read_health
-from chatapp.conversations import selectors
 from chatapp.http import viewer
 
 
 @never_cache
 @require_GET
 def show_details(request: HttpRequest, answer_id: UUID) -> HttpResponse:
-    answer = selectors.get_answer(viewer(request), answer_id)
-    return render(request, "chat/_details.html", {"answer": answer})
+    details = read_details(viewer(request), answer_id)
+    context = {field.name: getattr(details, field.name) for field in fields(details)}
+    return render(request, "chat/_details.html", context)
 
 
 @login_not_required

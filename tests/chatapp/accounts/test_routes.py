@@ -1,0 +1,168 @@
+"""Every route of the site, as everybody. A route that is not in the table fails the test."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pytest
+from django.http import HttpResponse
+from django.test import Client
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+from django.utils import timezone
+
+from chatapp.accounts.models import User
+from chatapp.answers.models import Answer, Status
+from chatapp.conversations.models import Conversation, Message
+from chatapp.endpoints.models import Endpoint
+from tests.site_fixtures import signed_in
+
+PAGE = {"headers": {"accept": "text/html"}}
+SIGN_IN = "sign-in"  # a redirect to the door
+
+
+@dataclass(frozen=True)
+class Route:
+    """What each gets: a status, or SIGN_IN. Where `member` is not said it is as for the owner."""
+
+    method: str
+    owner: int
+    member: int
+    outsider: int
+    anonymous: int | str = SIGN_IN
+    data: tuple[tuple[str, str], ...] = ()
+
+
+# The conversation is the member's: neither the owner of the site nor the outsider may know of it.
+ROUTES = {
+    "sign_in": Route("GET", 302, 302, 302, 200),
+    "sign_out": Route("POST", 302, 302, 302),
+    "welcome": Route("GET", 404, 404, 404, 404),
+    "account": Route("GET", 200, 200, 200),
+    "change_password": Route("POST", 422, 422, 422),
+    "change_profile": Route("POST", 422, 422, 422),
+    "end_session": Route("POST", 404, 404, 404),
+    "preferences": Route("POST", 302, 302, 302, 302),
+    "javascript_strings": Route("GET", 200, 200, 200, 200),
+    "new_chat": Route("GET", 200, 200, 200),
+    "sidebar": Route("GET", 200, 200, 200),
+    "conversation": Route("GET", 404, 200, 404),
+    "thread": Route("GET", 404, 200, 404),
+    "message": Route("GET", 404, 200, 404),
+    "select_branch": Route("POST", 404, 302, 404, data=(("leaf", "{message}"),)),
+    "rename_conversation": Route("POST", 404, 302, 404, data=(("title", "Ebb"),)),
+    "delete_conversation": Route("POST", 404, 302, 404),
+    "restore_conversation": Route("POST", 404, 302, 404),
+    "answer_details": Route("GET", 404, 200, 404),
+    "health": Route("GET", 200, 200, 200, 200),
+    "endpoints": Route("GET", 200, 404, 404),
+    "new_endpoint": Route("GET", 200, 404, 404),
+    "endpoint": Route("GET", 200, 404, 404),
+    "try_endpoint": Route("GET", 200, 404, 404),
+    "default_endpoint": Route("POST", 302, 404, 404),
+    "delete_endpoint": Route("POST", 302, 404, 404),
+}
+PEOPLE = ("owner", "member", "outsider", "anonymous")
+
+
+def named_routes(resolver: URLResolver | None = None) -> Iterator[URLPattern]:
+    for pattern in (resolver or get_resolver()).url_patterns:
+        if isinstance(pattern, URLResolver):
+            yield from named_routes(pattern)
+        else:
+            yield pattern
+
+
+@pytest.fixture
+def things(conversation: Conversation, endpoint: Endpoint, member: User) -> dict[str, object]:
+    question = Message.objects.create(conversation=conversation, role="user", author=member, text="High tide?")
+    reply = Message.objects.create(conversation=conversation, role="assistant", parent=question, text="At noon.")
+    answer = Answer.objects.create(
+        message=reply, asked_by=member, client_id=uuid4(), seed=1, status=Status.FINISHED, ended_at=timezone.now()
+    )
+    values = {"conversation_id": conversation.pk, "message_id": reply.pk, "answer_id": answer.pk}
+    return values | {"endpoint_id": endpoint.pk, "token": "guess", "language": "de"}
+
+
+def ask(client: Client, name: str, things: dict[str, object]) -> HttpResponse:
+    route = ROUTES[name]
+    pattern = next(pattern for pattern in named_routes() if pattern.name == name)
+    arguments = {key: things[key] for key in pattern.pattern.converters}
+    url = reverse(name, kwargs=arguments)
+    data = {key: value.format(message=things["message_id"]) for key, value in route.data}
+    return client.get(url, **PAGE) if route.method == "GET" else client.post(url, data, **PAGE)
+
+
+def test_every_route_is_in_the_table() -> None:
+    assert {pattern.name for pattern in named_routes()} == set(ROUTES)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ROUTES)
+@pytest.mark.parametrize("person", PEOPLE)
+def test_route_answers_each_person_as_the_table_says(
+    name: str, person: str, things: dict[str, object], request: pytest.FixtureRequest
+) -> None:
+    users = {each: request.getfixturevalue(each) for each in PEOPLE[:3]}
+    client = signed_in(users[person]) if person in users else Client()
+    response = ask(client, name, things)
+    expected = getattr(ROUTES[name], person)
+    if expected == SIGN_IN:
+        assert response.status_code == 302
+        assert response.headers["Location"].startswith("/sign-in")
+    else:
+        assert response.status_code == expected
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.anonymous == SIGN_IN])
+def test_javascript_of_a_signed_out_page_gets_json(name: str, things: dict[str, object]) -> None:
+    pattern = next(pattern for pattern in named_routes() if pattern.name == name)
+    url = reverse(name, kwargs={key: things[key] for key in pattern.pattern.converters})
+    response = Client().generic(ROUTES[name].method, url)
+    assert response.status_code == 401
+    assert response.json()["error"]["code"] == "signed_out"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", [name for name, route in ROUTES.items() if route.method == "POST"])
+def test_write_takes_neither_get_nor_a_post_without_its_token(
+    name: str, things: dict[str, object], owner: User, member: User
+) -> None:
+    pattern = next(pattern for pattern in named_routes() if pattern.name == name)
+    url = reverse(name, kwargs={key: things[key] for key in pattern.pattern.converters})
+    person = owner if ROUTES[name].member == 404 and ROUTES[name].owner != 404 else member
+    assert signed_in(person).get(url).status_code == 405
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(person)
+    response = strict.post(url, {})
+    assert response.status_code == 403
+    assert response.json()["error"]["code"] == "csrf"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("name", ["sign_in", "welcome", "new_endpoint", "endpoint", "try_endpoint"])
+def test_form_pages_take_no_post_without_their_token(name: str, things: dict[str, object], owner: User) -> None:
+    pattern = next(pattern for pattern in named_routes() if pattern.name == name)
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(owner)
+    url = reverse(name, kwargs={key: things[key] for key in pattern.pattern.converters})
+    assert strict.post(url, {"email": "a@example.org"}, **PAGE).status_code == 403
+
+
+@pytest.mark.django_db
+def test_a_reader_may_not_write(conversation: Conversation, outsider: User, things: dict[str, object]) -> None:
+    conversation.grants.create(user=outsider, access="read")
+    client = signed_in(outsider)
+    assert ask(client, "conversation", things).status_code == 200
+    for name in ("select_branch", "rename_conversation", "delete_conversation", "restore_conversation"):
+        assert ask(client, name, things).status_code == 404, name
+
+
+@pytest.mark.django_db
+def test_a_writer_may_rename_but_not_delete(
+    conversation: Conversation, outsider: User, things: dict[str, object]
+) -> None:
+    conversation.grants.create(user=outsider, access="write")
+    client = signed_in(outsider)
+    assert ask(client, "rename_conversation", things).status_code == 302
+    assert ask(client, "delete_conversation", things).status_code == 404
