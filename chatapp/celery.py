@@ -3,9 +3,13 @@
 import os
 
 from celery import Celery
+from celery.schedules import crontab
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
 
 app = Celery("sonde")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.conf.beat_schedule = {
+    "purge-deleted": {"task": "chatapp.conversations.tasks.purge_deleted", "schedule": crontab(hour=3, minute=20)},
+}

@@ -23,6 +23,7 @@ from starlette.routing import Route
 WORDS = [f"word{index} " for index in range(40)]
 TEXT = "".join(WORDS)
 COUNTING = "one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve"
+FIRST_ID = 1000  # word i is token FIRST_ID + i
 KNOWN = {"model", "messages", "stream", "max_tokens"}
 
 
@@ -125,6 +126,9 @@ class ScriptedEndpoint:
             return JSONResponse({"model": body["model"], "choices": [choice]})
         if "silent" in script:
             await asyncio.sleep(script.number("silent", 1000) / 1000)
+        ids = body["messages"][-1].get("token_ids")
+        if ids is not None and ids != [FIRST_ID + index for index in range(len(ids))]:
+            return JSONResponse({"error": {"message": "content is not what token_ids decode to"}}, 400)
         return StreamingResponse(self._stream(script, body), media_type="text/event-stream")
 
     async def _stream(self, script: Script, body: dict[str, Any]) -> AsyncIterator[bytes]:
@@ -152,7 +156,8 @@ class ScriptedEndpoint:
                     yield b": keep-alive\n\n"
                     await asyncio.sleep(0.01)
             await asyncio.sleep(script.number("slow", 0) / 1000)
-            yield self._chunk(script, body, delta)
+            first = FIRST_ID + len(WORDS) - len(words)
+            yield self._chunk(body, delta, first + index)
         if "no-finish" in script:
             return
         finish = script.words.get("length") is not None and "length" or "stop"
@@ -193,10 +198,10 @@ class ScriptedEndpoint:
             return bool(body["messages"][-1].get("prefix"))
         return "final" in script and bool(body.get("continue_final_message"))
 
-    def _chunk(self, script: Script, body: dict[str, Any], delta: dict[str, Any]) -> bytes:
+    def _chunk(self, body: dict[str, Any], delta: dict[str, Any], token_id: int) -> bytes:
         choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
         if body.get("return_token_ids"):
-            choice["token_ids"] = [1000 + len(delta.get("content", ""))]
+            choice["token_ids"] = [token_id]
         return _event({"id": "x", "object": "chat.completion.chunk", "model": body["model"], "choices": [choice]})
 
 

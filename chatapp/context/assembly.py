@@ -12,7 +12,7 @@ from chatapp.context.counting import Counter
 from chatapp.context.messages import ChatMessage
 
 # What a template adds around each message, and what opens the answer.
-TOKENS_PER_MESSAGE = 4
+TOKENS_PER_MESSAGE = 5
 TOKENS_PER_PROMPT = 3
 # Turns are left out in steps of a quarter of the budget: one at a time would change the prefix, and so empty the
 # endpoint's prompt cache, with every further question.

@@ -98,10 +98,12 @@ def _continue(body: dict[str, Any], target: Target, prefix: Prefix) -> None:
     last: dict[str, Any] = {"role": "assistant", "content": prefix.text}
     if target.continuation == "prefix_true":
         last["prefix"] = True
-        if prefix.reasoning:
-            last["reasoning_content"] = prefix.reasoning
         if target.takes_token_ids and prefix.token_ids:
             last["token_ids"] = list(prefix.token_ids)
+        if prefix.reasoning and "token_ids" in last:
+            del last["content"]  # the tokens spell thinking and text together
+        elif prefix.reasoning:
+            last["reasoning_content"] = prefix.reasoning
     else:
         last["content"] = _thinking_inline(prefix)
         body["continue_final_message"] = True

@@ -1,0 +1,439 @@
+"""The way of one claimed answer: take over what was shown, ask, show, end. No step here may end an answer twice.
+
+Text is taken into `progress` first, then logged, and saved at least every two seconds; the terminal commit comes
+before its event. All waiting is cooperative: `stop` ends it, so that no append is ever cut in half.
+"""
+
+import asyncio
+import logging
+import random
+import time
+import traceback
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Literal, ParamSpec, TypeVar
+
+from django.db import InterfaceError, OperationalError
+from redis.exceptions import RedisError
+
+from chatapp.answers.claims import LEASE_S, Claim, release
+from chatapp.answers.events import AnswerStarted, Delta, Event, Notice, Wire
+from chatapp.answers.joining import joined
+from chatapp.answers.log import EventLog, FencedOut
+from chatapp.answers.models import Answer, Status
+from chatapp.answers.progress import Progress
+from chatapp.answers.questions import CannotAnswer, Loaded, Prepared, load, prepare, to_json
+from chatapp.answers.services import emit_ended
+from chatapp.answers.snapshots import Ending, end_answer, failed, save_request, save_snapshot
+from chatapp.conversations.tasks import ask_for_title
+from chatapp.endpoints import deltas
+from chatapp.endpoints.client import EndpointClient
+from chatapp.endpoints.deltas import Completed
+from chatapp.endpoints.dialects import Prefix, Question
+from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLimited, Unreachable
+from chatapp.endpoints.services import learn_characters_per_token
+from chatapp.threads import in_thread
+
+logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+R = TypeVar("R")
+StopReason = Literal["cancel", "release", "lost"]
+
+DATABASE_AWAY = (OperationalError, InterfaceError)
+SHARES = (1.0, 0.7, 0.4)  # of the budget, when an endpoint counts more tokens than we do
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long an endpoint is waited for. Seconds."""
+
+    unreachable_s: float = 20.0  # a foreign endpoint that is down says so to the reader soon
+    local_s: float = 90.0  # our own worker is restarted by the supervisor and loads its weights
+    rate_limited_s: float = 90.0
+    max_tries: int = 20  # however often it breaks off after a word more
+    first_wait_s: float = 0.25
+    longest_wait_s: float = 4.0
+
+
+class Stopped(Exception):
+    """`stop` was set while waiting."""
+
+
+class Generation:
+    """One claimed answer in one runner. `lease_until` is on this process's clock, counted from before the renewal."""
+
+    def __init__(self, claim: Claim, client: EndpointClient, patience: Patience, claimed_at: float) -> None:
+        self.claim = claim
+        self.lease_until = claimed_at + LEASE_S
+        self._client = client
+        self._patience = patience
+        self._log = EventLog()
+        self._stop = asyncio.Event()
+        self._stop_reason: StopReason | None = None
+        self._progress: Progress | None = None
+        self._saving = asyncio.Lock()
+        self._saved_version = 0
+        self._tries = 0
+        self._prepared: Prepared | None = None
+        self._is_cancel_pending = False
+        self._started_at = time.monotonic()
+
+    def stop(self, reason: StopReason) -> None:
+        """The first reason holds, except that a lost answer is nobody's to end.
+
+        Cancelling waits until all that was ever shown is read back: it is kept.
+        """
+        if reason == "cancel" and self._progress is None:
+            self._is_cancel_pending = True
+            return
+        if self._stop_reason is None or reason == "lost":
+            self._stop_reason = reason
+        self._stop.set()
+
+    def renewed(self, sent_at: float) -> None:
+        self.lease_until = sent_at + LEASE_S
+
+    async def run(self) -> None:
+        ending: Ending | None
+        try:
+            ending = await self._answer()
+        except Stopped:
+            ending = self._cancelled() if self._stop_reason == "cancel" else None
+        except FencedOut:
+            self.stop("lost")
+            ending = None
+        except (EndpointError, CannotAnswer) as fault:
+            ending = self._unfinished(failed(fault.code, fault.detail))
+        except Exception as error:
+            logger.error("answer %s failed: %s at %s", self.claim.answer_id, type(error).__name__, _place(error))
+            ending = failed("internal", type(error).__name__)
+        if ending is not None and self._stop_reason != "lost":
+            await self._end(ending)
+        elif self._stop_reason == "release":
+            await self._release()
+        else:
+            logger.info("answer %s lost fence=%d", self.claim.answer_id, self.claim.fence)
+
+    async def save(self) -> None:
+        """A snapshot, where something has changed since the last one. Raises OperationalError, InterfaceError."""
+        progress = self._progress
+        async with self._saving:
+            if progress is None or progress.version == self._saved_version:
+                return
+            copy = progress.copy()
+            if await in_thread(save_snapshot, self.claim, copy):
+                self._saved_version = copy.version
+            else:
+                self.stop("lost")
+
+    async def _answer(self) -> Ending:
+        loaded = await self._load()
+        prepared = await self._patiently(in_thread, prepare, loaded)
+        self._prepared = prepared
+        if ending := self._interrupted(loaded, prepared):
+            return ending
+        progress = loaded.progress
+        await self._append(self._event_started(progress))
+        for share in SHARES:
+            if share != 1.0:
+                prepared = self._prepared = await self._patiently(in_thread, prepare, loaded, share)
+            for code, params in prepared.notices:
+                await self._notice(code, params)
+            try:
+                return await self._converse(prepared, progress)
+            except ContextFull:
+                if progress.has_shown or share == SHARES[-1]:
+                    raise
+        raise AssertionError("the last share ends or raises")
+
+    async def _load(self) -> Loaded:
+        """Everything that any reader has ever been shown: the fence first, so that nothing can be added behind us."""
+        claim = self.claim
+        await self._patiently(self._log.raise_fence, claim.conversation_id, claim.answer_id, claim.fence)
+        loaded = await self._patiently(in_thread, load, claim)
+        if claim.fence > 1:
+            await self._catch_up(loaded.progress)
+        self._progress = loaded.progress
+        if self._is_cancel_pending or loaded.answer.cancel_requested_at is not None:
+            self.stop("cancel")
+            raise Stopped
+        return loaded
+
+    async def _catch_up(self, progress: Progress) -> None:
+        claim = self.claim
+        shown = await self._patiently(
+            self._log.read_answer_deltas, claim.conversation_id, claim.answer_id, progress.position
+        )
+        for event in shown:
+            if not progress.replay(event):
+                logger.warning("answer %s: the log has a gap at %d", claim.answer_id, event.at)
+                break
+
+    def _interrupted(self, loaded: Loaded, prepared: Prepared) -> Ending | None:
+        """A takeover where going on would repeat text before the reader's eyes, or be billed twice unasked."""
+        if prepared.can_continue:
+            return None
+        if loaded.progress.has_shown or (loaded.request.get("sent") and prepared.is_billed):
+            return failed("interrupted", "The answer was interrupted, and this endpoint cannot continue it.")
+        return None
+
+    async def _converse(self, prepared: Prepared, progress: Progress) -> Ending:
+        """Asks, and asks again as long as that is right and there is patience left."""
+        tries = _Tries(self._patience, prepared.endpoint.is_local)
+        while True:
+            question = _question_now(prepared, progress)
+            if question is None:
+                return _finished(Completed("length", None, prepared.target.model), prepared, progress, False)
+            before = progress.version
+            try:
+                await self._remember_sent(prepared)
+                self._tries += 1
+                completed = await self._stream(prepared, question, progress)
+                return await self._finished(completed, prepared, progress)
+            except (Unreachable, Dropped, RateLimited) as fault:
+                progress.rest()
+                if progress.version != before:
+                    tries.progressed()
+                await self._wait_or_give_up(fault, tries, prepared, progress)
+
+    async def _remember_sent(self, prepared: Prepared) -> None:
+        if not prepared.request["sent"]:
+            prepared.request["sent"] = True
+            if not await self._patiently(in_thread, save_request, self.claim, to_json(prepared.request)):
+                raise FencedOut(f"answer {self.claim.answer_id}")
+
+    async def _stream(self, prepared: Prepared, question: Question, progress: Progress) -> Completed:
+        source = self._client.stream(prepared.target, question)
+        async with aclosing(joined(source, self._stop)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Completed):
+                    return piece
+                await self._show(piece, progress)
+        raise Stopped
+
+    async def _show(self, delta: deltas.Delta, progress: Progress) -> None:
+        at = progress.length(delta.part)
+        progress.add(delta)
+        claim = self.claim
+        await self._append(Delta(claim.answer_id, claim.message_id, delta.part, at, delta.text, delta.token_ids))
+
+    async def _finished(self, completed: Completed, prepared: Prepared, progress: Progress) -> Ending:
+        is_whole = self._tries == 1 and self.claim.fence == 1  # the one request held the prompt, and no prefix of ours
+        if completed.usage and is_whole:
+            await self._patiently(
+                in_thread,
+                learn_characters_per_token,
+                prepared.endpoint.id,
+                prepared.prompt_characters,
+                completed.usage.prompt_tokens,
+            )
+        return _finished(completed, prepared, progress, is_whole)
+
+    def _cancelled(self) -> Ending:
+        return replace(self._unfinished(Ending(Status.CANCELLED)), finish_reason="cancelled")
+
+    def _unfinished(self, ending: Ending) -> Ending:
+        """What it has cost all the same, as far as that can be known."""
+        prepared, progress = self._prepared, self._progress
+        if prepared is None or progress is None or not prepared.request["sent"]:
+            return ending
+        return replace(
+            ending,
+            model_name=prepared.target.model,
+            prompt_tokens=prepared.request["estimated_tokens"],
+            completion_tokens=_tokens_shown(prepared, progress),
+            usage_estimated=True,
+        )
+
+    async def _wait_or_give_up(
+        self, fault: EndpointError, tries: "_Tries", prepared: Prepared, progress: Progress
+    ) -> None:
+        """Returns when the endpoint may be asked again. Raises CannotAnswer or the fault itself."""
+        if progress.has_shown and not prepared.can_continue:
+            raise CannotAnswer("interrupted", fault.detail) from fault
+        # It had taken the question: asking again would be paid for twice, and nobody has asked for that.
+        if isinstance(fault, Dropped) and prepared.is_billed and not prepared.can_continue:
+            raise fault
+        wait_s = tries.next_wait_s(fault)
+        if wait_s is None:
+            raise CannotAnswer("interrupted", fault.detail) if progress.has_shown else fault
+        logger.info("answer %s waits %.1fs for %s: %s", self.claim.answer_id, wait_s, prepared.target.model, fault.code)
+        if isinstance(fault, RateLimited):
+            await self._notice("rate_limited", {"seconds": max(1, round(wait_s))})
+        elif tries.failures == 3:
+            await self._notice("waiting_for_endpoint", {})
+        await self._pause(wait_s)
+
+    async def _notice(self, code: str, params: Wire) -> None:
+        assert self._progress is not None
+        notice = Notice(self.claim.answer_id, self.claim.message_id, code, params)
+        self._progress.note(notice)
+        await self._append(notice)
+
+    def _event_started(self, progress: Progress) -> AnswerStarted:
+        claim = self.claim
+        return AnswerStarted(claim.answer_id, claim.message_id, progress.length_text, progress.length_reasoning)
+
+    async def _append(self, event: Event) -> None:
+        """Logs the event, waiting out a lost Valkey. A new epoch has lost the log: the rows are made whole at once."""
+        assert self._progress is not None
+        claim, before = self.claim, self._progress.position
+        position = await self._patiently(
+            self._log.append, claim.conversation_id, event, answer_id=claim.answer_id, fence=claim.fence
+        )
+        self._progress.position = position
+        if before is None or position.epoch != before.epoch:
+            self._progress.version += 1
+            await self._patiently(self.save)
+
+    async def _patiently(self, call: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The call, repeated while a service of ours is away and only under a lease. Raises Stopped."""
+        while True:
+            await self._under_lease()
+            try:
+                return await call(*args, **kwargs)
+            except (RedisError, *DATABASE_AWAY) as error:
+                logger.warning("answer %s waits: %s", self.claim.answer_id, type(error).__name__)
+                await self._pause(0.3)
+
+    async def _under_lease(self) -> None:
+        """Another runner may hold the answer once the lease has run out: nothing is written until it is renewed."""
+        while time.monotonic() >= self.lease_until:
+            await self._pause(0.1)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        except TimeoutError:
+            return
+        raise Stopped
+
+    async def _end(self, ending: Ending) -> None:
+        """The terminal commit, as long as it takes; then the event, which the sweep repeats if it is lost here."""
+        claim, progress = self.claim, self._progress
+        is_changed = self._prepared is not None and self._prepared.is_replay_changed
+        while True:
+            try:
+                ended = await in_thread(end_answer, claim, ending, progress, is_replay_changed=is_changed)
+                break
+            except DATABASE_AWAY:
+                await asyncio.sleep(0.3)
+                if self._stop_reason in ("release", "lost"):
+                    return  # the lease runs out by itself; whoever comes next ends it
+        if not ended:
+            logger.info("answer %s was ended by another runner", claim.answer_id)
+            return
+        self._log_end(ending)
+        try:
+            await in_thread(emit_ended, Answer(id=claim.answer_id))
+        except (RedisError, *DATABASE_AWAY) as error:
+            logger.warning("answer %s ended, not announced: %s", claim.answer_id, type(error).__name__)
+        if ending.status == Status.FINISHED:
+            await in_thread(ask_for_title, claim.conversation_id)
+
+    async def _release(self) -> None:
+        try:
+            await self.save()
+            await in_thread(release, self.claim)
+            logger.info("answer %s released fence=%d", self.claim.answer_id, self.claim.fence)
+        except DATABASE_AWAY as error:
+            logger.warning("answer %s not released: %s", self.claim.answer_id, type(error).__name__)
+
+    def _log_end(self, ending: Ending) -> None:
+        progress = self._progress
+        logger.info(
+            "answer %s %s %s model=%s prompt=%s cached=%s completion=%s tries=%d first=%sms generation=%dms %.2fs",
+            self.claim.answer_id,
+            ending.status.value,
+            ending.error_code or ending.finish_reason,
+            ending.model_name,
+            ending.prompt_tokens,
+            ending.cached_tokens,
+            ending.completion_tokens,
+            self._tries,
+            progress and progress.first_token_ms,
+            progress.generation_ms if progress else 0,
+            time.monotonic() - self._started_at,
+        )
+
+
+class _Tries:
+    """Counts failures without progress; says how long to wait, or None when patience is at its end."""
+
+    def __init__(self, patience: Patience, is_local: bool) -> None:
+        self._patience = patience
+        self._budget_s = patience.local_s if is_local else patience.unreachable_s
+        self._since = time.monotonic()
+        self._waited_s = 0.0
+        self._total = 0
+        self.failures = 0
+
+    def progressed(self) -> None:
+        self._since, self._waited_s, self.failures = time.monotonic(), 0.0, 0
+
+    def next_wait_s(self, fault: EndpointError) -> float | None:
+        self._total += 1
+        self.failures += 1
+        wait_s = min(self._patience.longest_wait_s, self._patience.first_wait_s * 2 ** (self.failures - 1))
+        wait_s *= random.uniform(0.8, 1.2)  # the answers of a lost endpoint do not all come back at once
+        if isinstance(fault, RateLimited):
+            wait_s = max(wait_s, fault.retry_after_s or 0.0)
+            self._waited_s += wait_s
+            spent, budget = self._waited_s, self._patience.rate_limited_s
+        else:
+            spent, budget = time.monotonic() - self._since, self._budget_s
+        return None if spent > budget or self._total >= self._patience.max_tries else wait_s
+
+
+def _question_now(prepared: Prepared, progress: Progress) -> Question | None:
+    """The question with what has been shown as its prefix; None where the answer has used up its length."""
+    question, request = prepared.question, prepared.request
+    continues_earlier = bool(progress.start_text or progress.start_reasoning) and not request["asks_to_continue"]
+    if not progress.has_shown and not continues_earlier:
+        return question
+    prefix = Prefix(progress.text, progress.reasoning, tuple(progress.token_ids))
+    if prepared.target.takes_token_ids:
+        # Our own worker counts the prefix as output: the earlier attempt's tokens come on top.
+        begun = _tokens_before(prepared, progress)
+        return replace(question, prefix=prefix, max_tokens=question.max_tokens + begun)
+    left = question.max_tokens - _tokens_shown(prepared, progress)
+    return replace(question, prefix=prefix, max_tokens=left) if left > 0 else None
+
+
+def _tokens_before(prepared: Prepared, progress: Progress) -> int:
+    if prepared.request["start_tokens"]:
+        return prepared.request["start_tokens"]
+    earlier = len(progress.text) - len(progress.attempt_text)
+    return prepared.counter.count(progress.text[:earlier])
+
+
+def _tokens_shown(prepared: Prepared, progress: Progress) -> int:
+    """Of this attempt: counted by its ids where there are any."""
+    ids = len(progress.token_ids) - prepared.request["start_tokens"]
+    if ids > 0:
+        return ids
+    thought = progress.reasoning if not progress.start_reasoning else ""
+    return prepared.counter.count(progress.attempt_text + thought)
+
+
+def _finished(completed: Completed, prepared: Prepared, progress: Progress, is_whole: bool) -> Ending:
+    """A finished answer; its tokens are the endpoint's where it reported them for the whole of it."""
+    usage = completed.usage
+    return Ending(
+        Status.FINISHED,
+        finish_reason=completed.finish_reason,
+        model_name=completed.model,
+        prompt_tokens=usage.prompt_tokens if usage else prepared.request["estimated_tokens"],
+        cached_tokens=usage.cached_tokens if usage else None,
+        completion_tokens=usage.completion_tokens if usage and is_whole else _tokens_shown(prepared, progress),
+        usage_estimated=usage is None or not (is_whole or progress.token_ids),
+    )
+
+
+def _place(error: BaseException) -> str:
+    """Where it was raised: file and line, without the words of the error, which may hold text of people."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "?"

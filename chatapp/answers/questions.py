@@ -1,0 +1,252 @@
+"""From the row of an answer to the question for its endpoint: history in, budget applied, request remembered.
+
+What was asked is kept by message id and hash, so that a takeover and a replay ask exactly the same.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypedDict
+from uuid import UUID
+
+from django.db import transaction
+
+from chatapp.answers.claims import Claim, held_by
+from chatapp.answers.events import Position, Wire, utf16_length
+from chatapp.answers.log import FencedOut
+from chatapp.answers.models import Answer
+from chatapp.answers.progress import Progress
+from chatapp.answers.snapshots import text_sha256
+from chatapp.context.assembly import ContextFull, Turn, assemble
+from chatapp.context.counting import Counter, counter_for
+from chatapp.context.messages import ChatMessage
+from chatapp.conversations.models import Message
+from chatapp.conversations.selectors import read_tree
+from chatapp.endpoints.dialects import Question, Target
+from chatapp.endpoints.models import Endpoint
+from chatapp.endpoints.secrets import KeyUnreadable
+from chatapp.endpoints.services import target_of
+
+# No date and no name: the same for every question, so that prompt caches keep it.
+SYSTEM = "You are a helpful assistant. Answer in the language of the question, in Markdown; write formulas in LaTeX."
+SYSTEM_OF_DEMO = "You are a helpful assistant."  # 135M parameters follow no more than this
+# For endpoints that cannot continue a text themselves; a person has asked for it by the Continue button.
+CONTINUE = "Continue your last answer exactly where it stops. Repeat nothing of it and begin without a preface."
+
+
+class CannotAnswer(Exception):
+    """The answer fails before anything is asked."""
+
+    def __init__(self, code: str, detail: str = "") -> None:
+        super().__init__(code)
+        self.code = code
+        self.detail = detail
+
+
+class PartSent(TypedDict):
+    message: str
+    sha256: str
+
+
+class Request(TypedDict, total=False):
+    """Answer.request: empty until the first preparation."""
+
+    system: str
+    parts: list[PartSent]
+    left_out_turns: int
+    estimated_tokens: int
+    model: str
+    max_tokens: int
+    asks_to_continue: bool
+    start_reasoning: int  # UTF-16 units that an earlier attempt had thought
+    start_tokens: int
+    sent: bool  # the endpoint may have begun to work on it
+    text_sha256: str  # of this attempt's text, once it has ended
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """An answer as its rows tell it."""
+
+    claim: Claim
+    answer: Answer
+    request: Request
+    progress: Progress
+
+    @property
+    def continues_message(self) -> bool:
+        return bool(self.progress.start_text or self.progress.start_reasoning)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """All that asking needs. `question` has no prefix: what has been shown is added when it is asked."""
+
+    target: Target
+    question: Question
+    request: Request
+    endpoint: Endpoint
+    counter: Counter
+    is_replay_changed: bool
+    notices: list[tuple[str, Wire]] = field(default_factory=list)
+
+    @property
+    def can_continue(self) -> bool:
+        return self.target.continuation != "none"
+
+    @property
+    def is_billed(self) -> bool:
+        endpoint = self.endpoint
+        return any((endpoint.price_cache_hit, endpoint.price_cache_miss, endpoint.price_output))
+
+    @property
+    def prompt_characters(self) -> int:
+        return sum(len(message.content) for message in self.question.messages)
+
+
+def load(claim: Claim) -> Loaded:
+    """Raises FencedOut where the claim holds no more."""
+    related = ("message", "endpoint", "replay_of__message")
+    answer = Answer.objects.select_related(*related).filter(held_by(claim)).first()
+    if answer is None:
+        raise FencedOut(f"answer {claim.answer_id}: fence {claim.fence} does not hold")
+    request: Request = answer.request
+    if not request and answer.replay_of is not None:
+        _begin_like_original(claim, answer, answer.replay_of)
+    progress = Progress(
+        text=answer.message.text,
+        reasoning=answer.reasoning,
+        token_ids=list(answer.token_ids),
+        position=Position(answer.snapshot_epoch, answer.snapshot_seq) if answer.snapshot_epoch else None,
+        notices=list(answer.notices),
+        first_token_ms=answer.first_token_ms,
+        thinking_ms=answer.thinking_ms,
+        generation_ms=answer.generation_ms or 0,
+        start_text=answer.prefix_length,
+        start_reasoning=request.get("start_reasoning", utf16_length(answer.reasoning)),
+    )
+    return Loaded(claim, answer, request, progress)
+
+
+@transaction.atomic
+def _begin_like_original(claim: Claim, answer: Answer, original: Answer) -> None:
+    """The replay of an attempt that continued a text begins with that text."""
+    request: Request = original.request
+    answer.prefix_length = original.prefix_length
+    answer.message.text = _first_units(original.message.text, original.prefix_length)
+    answer.reasoning = _first_units(original.reasoning, request.get("start_reasoning", 0))
+    answer.token_ids = original.token_ids[: request.get("start_tokens", 0)]
+    begun = Answer.objects.filter(held_by(claim)).update(
+        prefix_length=answer.prefix_length, reasoning=answer.reasoning, token_ids=answer.token_ids
+    )
+    if begun:
+        Message.objects.filter(id=claim.message_id).update(text=answer.message.text)
+
+
+def _first_units(text: str, units: int) -> str:
+    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
+
+
+def prepare(loaded: Loaded, share: float = 1.0) -> Prepared:
+    """`share` of the usual budget: less after an endpoint has found the prompt too long. Raises CannotAnswer."""
+    answer, progress = loaded.answer, loaded.progress
+    endpoint = _endpoint(answer)
+    counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
+    original: Request = answer.replay_of.request if answer.replay_of else {}
+    known = loaded.request or original
+    request = known if known.get("parts") and share == 1.0 else _new_request(loaded, endpoint, counter, share)
+    if not loaded.request:
+        request = {**request, "sent": False}
+        request.pop("text_sha256", None)
+    messages, is_changed = _messages(request, loaded)
+    notices: list[tuple[str, Wire]] = []
+    if request["left_out_turns"]:
+        notices.append(("context_trimmed", {"turns": request["left_out_turns"]}))
+    if is_changed and answer.replay_of is not None:
+        notices.append(("replay_changed", {}))
+    question = Question(messages, request["max_tokens"], seed=answer.seed, thinking=answer.thinking)
+    return Prepared(
+        target=replace(_target(endpoint), model=request["model"]),
+        question=question,
+        request=request,
+        endpoint=endpoint,
+        counter=counter,
+        is_replay_changed=is_changed,
+        notices=[n for n in notices if {"code": n[0], "params": n[1]} not in progress.notices],
+    )
+
+
+def _endpoint(answer: Answer) -> Endpoint:
+    endpoint = answer.endpoint or Endpoint.objects.filter(is_default=True).first()
+    if endpoint is None or not endpoint.is_enabled:
+        raise CannotAnswer("no_endpoint")
+    return endpoint
+
+
+def _target(endpoint: Endpoint) -> Target:
+    try:
+        return target_of(endpoint)
+    except KeyUnreadable as error:
+        raise CannotAnswer("endpoint_rejected", str(error)) from error
+
+
+def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, share: float) -> Request:
+    progress = loaded.progress
+    history = _history(loaded.answer.message)
+    asks_to_continue = loaded.continues_message and endpoint.continuation == Endpoint.Continuation.NONE
+    system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
+    turns = [turn for turn, _ in history]
+    # A model of short context keeps half of it for the question.
+    max_output = min(endpoint.max_output_tokens, endpoint.context_length // 2)
+    begun = counter.count(progress.text + progress.reasoning) if loaded.continues_message else 0
+    budget = int((endpoint.context_length - max_output - begun) * share)
+    try:
+        assembled = assemble(system, turns, budget, counter)
+    except ContextFull as full:
+        detail = f"The question needs about {full.needed_tokens} tokens; {max(0, full.budget_tokens)} fit."
+        raise CannotAnswer("context_full", detail) from full
+    kept = [message for _, messages in history[assembled.left_out_turns :] for message in messages]
+    return Request(
+        system=system,
+        parts=[PartSent(message=str(message.id), sha256=text_sha256(message.text)) for message in kept],
+        left_out_turns=assembled.left_out_turns,
+        estimated_tokens=assembled.estimated_tokens,
+        model=endpoint.model,
+        max_tokens=max_output,
+        asks_to_continue=asks_to_continue,
+        start_reasoning=progress.start_reasoning,
+        start_tokens=len(progress.token_ids) if loaded.claim.fence == 1 else 0,
+        sent=False,
+    )
+
+
+def _history(reply: Message) -> list[tuple[Turn, list[Message]]]:
+    """The turns above the reply, each with its messages; an answer without text leaves its question alone."""
+    path = read_tree(reply.conversation_id).path(reply.id)[:-1]
+    messages = Message.objects.in_bulk(path)
+    turns: list[tuple[Turn, list[Message]]] = []
+    for message in (messages[id] for id in path):
+        if message.role == Message.Role.USER:
+            turns.append((Turn(message.text), [message]))
+        elif message.text and turns:
+            turn, [question] = turns[-1]
+            turns[-1] = (replace(turn, reply=message.text), [question, message])
+    return turns
+
+
+def _messages(request: Request, loaded: Loaded) -> tuple[tuple[ChatMessage, ...], bool]:
+    """The messages of the request as their rows are now, and whether one is not what it was."""
+    rows = Message.objects.in_bulk([UUID(part["message"]) for part in request["parts"]])
+    messages = [ChatMessage("system", request["system"])] if request["system"] else []
+    found: Sequence[Message] = [rows[id] for p in request["parts"] if (id := UUID(p["message"])) in rows]
+    for row in found:
+        messages.append(ChatMessage("user" if row.role == Message.Role.USER else "assistant", row.text))
+    if request["asks_to_continue"]:
+        begun = _first_units(loaded.progress.text, loaded.progress.start_text)
+        messages += [ChatMessage("assistant", begun), ChatMessage("user", CONTINUE)]
+    hashes = {str(row.id): text_sha256(row.text) for row in found}
+    is_changed = any(hashes.get(part["message"]) != part["sha256"] for part in request["parts"])
+    return tuple(messages), is_changed
+
+
+def to_json(request: Request) -> dict[str, Any]:
+    return dict(request)
