@@ -18,6 +18,8 @@ from inference.chat_template import ChatTemplate
 class Tokenizer:
     def __init__(self, path: Path) -> None:
         """Reads tokenizer.json and, where they exist, tokenizer_config.json and chat_template.jinja."""
+        if not (path / "tokenizer.json").exists():
+            raise ValueError(f"{path} holds no tokenizer.json")
         self._tokenizer = tokenizers.Tokenizer.from_file(str(path / "tokenizer.json"))
         self._tokenizer.no_truncation()
         self._tokenizer.no_padding()

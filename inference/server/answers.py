@@ -24,8 +24,11 @@ async def read_json(request: Request) -> object:
         if len(body) > MAX_BODY_BYTES:
             raise BadRequest(f"the request body is larger than {MAX_BODY_BYTES} bytes", "body_too_large")
     try:
-        return json.loads(body)
-    except ValueError as error:  # not JSON, or not UTF-8
+        value: object = json.loads(body)
+        if b"\\ud" in body.lower():  # an escaped surrogate: half a pair is no text and cannot be encoded
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
+    except ValueError as error:  # not JSON, or not Unicode
         raise BadRequest(f"the request body is not JSON: {error}", "invalid_json") from None
     except RecursionError:
         raise BadRequest("the request body is nested too deeply", "invalid_json") from None

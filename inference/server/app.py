@@ -70,7 +70,7 @@ async def tokenize(request: Request) -> Response:
     if count.messages is not None:
         token_ids = worker.encode_chat(count.messages)
     else:
-        token_ids = worker.encode_text(count.prompt or "", "prompt")
+        token_ids = worker.loaded.tokenizer.encode_prompt(count.prompt or "")
     return JSONResponse({"count": len(token_ids)})
 
 

@@ -14,8 +14,8 @@ from inference.engine import Delta
 from inference.sequence import GenerationRequest
 from inference.server.answers import UsageCount, chat_logprobs, new_id, read_json
 from inference.server.errors import BadRequest
-from inference.server.reasoning import ReasoningSplitter
-from inference.server.requests import ChatRequest, parse_chat
+from inference.server.reasoning import END_OF_THINKING, ReasoningSplitter
+from inference.server.requests import ChatRequest, Prefix, parse_chat
 from inference.server.streaming import DONE, KEEP_ALIVE, EventStream, event, while_connected, with_keep_alive
 from inference.server.worker import Worker
 
@@ -30,14 +30,24 @@ async def chat_completions(request: Request) -> Response | ASGIApp:
 
 
 def _prefix_token_ids(worker: Worker, chat: ChatRequest) -> tuple[int, ...]:
-    if chat.prefix is None:
+    """Token ids win; text said beside them must be theirs, or what is told twice would not be one answer."""
+    prefix, tokenizer = chat.prefix, worker.loaded.tokenizer
+    if prefix is None:
         return ()
-    if isinstance(chat.prefix, str):
-        return tuple(worker.encode_text(chat.prefix, "messages", bare=True))
-    text = worker.loaded.tokenizer.decode(list(chat.prefix))
-    if chat.prefix_text and chat.prefix_text != text:
-        raise BadRequest("content is not what token_ids decode to; leave it out or correct it", param="messages")
-    return chat.prefix
+    if prefix.token_ids is None:
+        return tuple(tokenizer.encode(_written(prefix, chat.thinking)))
+    text = tokenizer.decode(list(prefix.token_ids))
+    told = (prefix.reasoning, prefix.content)
+    if any(told) and told != ReasoningSplitter(chat.thinking).push(text):
+        raise BadRequest("token_ids do not decode to the content beside them", param="token_ids")
+    return prefix.token_ids
+
+
+def _written(prefix: Prefix, thinking: bool) -> str:
+    """As the model itself would have written it."""
+    if thinking and prefix.content:
+        return prefix.reasoning + END_OF_THINKING + prefix.content
+    return prefix.reasoning or prefix.content
 
 
 class _Answer:

@@ -41,7 +41,7 @@ class _Answer:
 
     def _prepare(self, number: int, prompt: str | tuple[int, ...]) -> GenerationRequest:
         completion = self._completion
-        token_ids = self._worker.encode_text(prompt, "prompt") if isinstance(prompt, str) else prompt
+        token_ids = self._tokenizer.encode_prompt(prompt) if isinstance(prompt, str) else prompt
         return self._worker.request(
             f"{self._id}-{number}", token_ids, completion.params, completion.seed, completion.output, param="prompt"
         )

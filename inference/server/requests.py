@@ -36,6 +36,15 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
+class Prefix:
+    """The beginning of the answer that is to be continued: as text, or exactly as token ids (text is then a check)."""
+
+    content: str
+    reasoning: str
+    token_ids: tuple[int, ...] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """How the answer is to be told, beside what it says."""
 
@@ -48,8 +57,7 @@ class Output:
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
     messages: tuple[ChatMessage, ...]
-    prefix: str | tuple[int, ...] | None  # text or token ids of the answer's beginning
-    prefix_text: str | None  # said beside token ids: must be what they decode to
+    prefix: Prefix | None
     thinking: bool
     params: SamplingParams
     seed: int | None
@@ -76,18 +84,20 @@ class CountRequest:
 def parse_chat(body: object, model: ServedModel) -> ChatRequest:
     fields = Fields(body)
     _check_model(fields, model)
-    messages, prefix, prefix_text = _take_messages(fields, model)
+    messages, prefix = _take_messages(fields, model)
     params = _take_sampling(fields, model, min_tokens=1)
     num_logprobs = fields.integer("top_logprobs", 0, MAX_TOP_LOGPROBS)
     if fields.boolean("logprobs"):
         params = replace(params, num_logprobs=num_logprobs or 0)
     elif num_logprobs is not None:
         raise BadRequest("top_logprobs needs logprobs: true", param="top_logprobs")
+    thinking = _take_thinking(fields, model)
+    if prefix is not None and prefix.reasoning and not thinking:
+        raise BadRequest("reasoning_content needs thinking.type enabled", "unsupported_option", "messages")
     request = ChatRequest(
         messages=messages,
         prefix=prefix,
-        prefix_text=prefix_text,
-        thinking=_take_thinking(fields, model),
+        thinking=thinking,
         params=params,
         seed=fields.integer("seed", *SEED_RANGE),
         output=_take_output(fields),
@@ -124,7 +134,7 @@ def parse_count(body: object, model: ServedModel) -> CountRequest:
     messages = None
     prompt = fields.text("prompt")
     if prompt is None:
-        messages, prefix, _ = _take_messages(fields, model)
+        messages, prefix = _take_messages(fields, model)
         if prefix is not None:
             raise BadRequest("a prefix is not counted here", code="unsupported_option", param="messages")
     fields.finish()
@@ -205,39 +215,44 @@ def _take_thinking(fields: Fields, model: ServedModel) -> bool:
     return kind == "enabled"
 
 
-def _take_messages(
-    fields: Fields, model: ServedModel
-) -> tuple[tuple[ChatMessage, ...], str | tuple[int, ...] | None, str | None]:
-    """The conversation without the prefix that is to be continued; then that prefix and the text said beside it."""
+def _take_messages(fields: Fields, model: ServedModel) -> tuple[tuple[ChatMessage, ...], Prefix | None]:
+    """The conversation, and apart from it the beginning of the answer that is to be continued."""
     values = fields.take("messages")
     if not isinstance(values, list) or not values:
         raise fields.invalid("messages", values, "a list of at least one message")
-    messages: list[ChatMessage] = []
-    prefix: str | tuple[int, ...] | None = None
-    prefix_text: str | None = None
-    for index, value in enumerate(values):
-        entry = Fields(value, f"messages[{index}]")
-        role = entry.text("role")
-        if role not in ("system", "user", "assistant"):
-            raise BadRequest(
-                f"messages[{index}].role must be system, user or assistant", param=f"messages[{index}].role"
-            )
-        content = _take_content(entry)
-        is_prefix, token_ids = False, None
-        if role == "assistant" and index == len(values) - 1:
-            token_ids = _take_token_ids(entry, "token_ids", model)
-            is_prefix = entry.boolean("prefix", default=token_ids is not None)
-            if token_ids is not None and not is_prefix:
-                raise BadRequest("token_ids need prefix: true", param=f"messages[{index}].prefix")
-        entry.finish()
-        if is_prefix:
-            prefix = token_ids if token_ids is not None else (content or "")
-            prefix_text = content if token_ids is not None else None
-        elif content is None:
-            raise BadRequest(f"messages[{index}].content is missing", param=f"messages[{index}].content")
-        else:
-            messages.append(ChatMessage(role, content))
-    return tuple(messages), prefix, prefix_text
+    messages = [_take_message(Fields(value, f"messages[{i}]")) for i, value in enumerate(values[:-1])]
+    last = Fields(values[-1], f"messages[{len(values) - 1}]")
+    if last.has("prefix") or last.has("token_ids"):
+        prefix = _take_prefix(last, model)
+        if prefix is not None:
+            return tuple(messages), prefix
+    return (*messages, _take_message(last)), None
+
+
+def _take_message(entry: Fields) -> ChatMessage:
+    role = entry.text("role")
+    if role not in ("system", "user", "assistant"):
+        raise BadRequest(f"{entry.path('role')} must be system, user or assistant", param=entry.path("role"))
+    content = _take_content(entry)
+    if content is None:
+        raise BadRequest(f"{entry.path('content')} is missing", param=entry.path("content"))
+    entry.finish()
+    return ChatMessage(role, content)
+
+
+def _take_prefix(entry: Fields, model: ServedModel) -> Prefix | None:
+    """None for `prefix: false`, which says nothing. Only an assistant's message can be continued."""
+    token_ids = _take_token_ids(entry, "token_ids", model)
+    if not entry.boolean("prefix", default=token_ids is not None):
+        if token_ids is not None:
+            raise BadRequest(f"{entry.path('token_ids')} needs prefix: true", param=entry.path("prefix"))
+        return None
+    role = entry.text("role")
+    if role != "assistant":
+        raise BadRequest(f"{entry.path('prefix')} needs role assistant", param=entry.path("prefix"))
+    prefix = Prefix(_take_content(entry) or "", entry.text("reasoning_content") or "", token_ids)
+    entry.finish()
+    return prefix
 
 
 def _take_content(entry: Fields) -> str | None:

@@ -67,15 +67,13 @@ async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:
         await _cancel(task)
 
 
-async def with_keep_alive(
-    items: AsyncGenerator[T, None], every_s: float = KEEP_ALIVE_S
-) -> AsyncGenerator[T | None, None]:
-    """The items, and a None whenever nothing has come for `every_s`."""
+async def with_keep_alive(items: AsyncGenerator[T, None]) -> AsyncGenerator[T | None, None]:
+    """The items, and a None whenever nothing has come for KEEP_ALIVE_S."""
     async with aclosing(items):
         while True:
             upcoming = asyncio.ensure_future(anext(items))
             try:
-                while not (await asyncio.wait({upcoming}, timeout=every_s))[0]:
+                while not (await asyncio.wait({upcoming}, timeout=KEEP_ALIVE_S))[0]:
                     yield None
                 item = upcoming.result()
             except StopAsyncIteration:

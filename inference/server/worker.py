@@ -108,18 +108,8 @@ class Worker:
         plain = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return self.loaded.tokenizer.encode_chat(plain, thinking)
-        except UnicodeEncodeError:
-            raise BadRequest("messages hold half a surrogate pair, which is no text", param="messages") from None
         except ValueError as error:
             raise BadRequest(str(error), param="messages") from error
-
-    def encode_text(self, text: str, param: str, bare: bool = False) -> list[int]:
-        """`bare`: without the tokens that the checkpoint puts before a text."""
-        tokenizer = self.loaded.tokenizer
-        try:
-            return tokenizer.encode(text) if bare else tokenizer.encode_prompt(text)
-        except UnicodeEncodeError:
-            raise BadRequest(f"{param} holds half a surrogate pair, which is no text", param=param) from None
 
     def request(
         self,
