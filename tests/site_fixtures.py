@@ -22,6 +22,13 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 
 
 @pytest.fixture(scope="session", autouse=True)
+def compiled_languages() -> None:
+    from chatapp.accounts.catalogues import compile_languages
+
+    compile_languages()
+
+
+@pytest.fixture(scope="session", autouse=True)
 def quick_passwords() -> None:
     """Scrypt takes 0.3 s a password on purpose; three people a test would make minutes of it."""
     from django.conf import settings

@@ -20,7 +20,7 @@ from django.utils.translation.template import templatize
 TRANSLATED = tuple(code for code, _name in settings.LANGUAGES if code != settings.LANGUAGE_CODE)
 PLURALS = {"de": "nplurals=2; plural=(n != 1);", "zh-hans": "nplurals=1; plural=0;"}
 
-_CALL = re.compile(r"\b(?:npgettext|pgettext|ngettext|gettext)\(")
+_CALL = re.compile(r"\b(?:npgettext|pgettext|ngettext|gettext|_)\(")
 _JS_CALL = re.compile(r"""(?<![\w.$])t\(\s*("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*'|[^)\s][^),]*)""")
 _PYTHON_NAMES = {
     "_": "gettext",
@@ -81,7 +81,7 @@ def from_template(text: str) -> Iterator[Source]:
     for match in _CALL.finditer(lines):
         call = _shortest_expression(lines, match.start())
         assert isinstance(call.func, ast.Name)
-        yield _from_call(call.func.id, call, "template")
+        yield _from_call(_PYTHON_NAMES[call.func.id], call, "template")
 
 
 def from_javascript(text: str, file: str) -> Iterator[Source]:
@@ -150,7 +150,7 @@ def _entry(language: str, source: Source, files: set[str], old: polib.POEntry | 
         msgstr=old.msgstr if old else "",
         # File names without lines: a moved line is not a change of the catalogue.
         occurrences=[(file, "") for file in sorted(files)],
-        flags=["python-format"] if "%(" in source.msgid else [],
+        flags=["python-format"] if "%(" in source.msgid + source.plural else [],
     )
     if source.plural:
         known = old.msgstr_plural if old else {}
