@@ -12,9 +12,11 @@ from ops.data import ROOT
 from ops.problem import Problem
 
 # Their chatter stays in the files; what goes wrong is shown, less what is harmless in every start.
-QUIET = frozenset({"postgres", "valkey", "supervisor"})
+QUIET = frozenset({"postgres", "valkey", "supervisor", "worker-io", "worker-parse", "beat"})
 TROUBLE = re.compile(r"\b(WARN(ING)?|ERROR|CRIT|FATAL|PANIC)\b")
-HARMLESS = re.compile(r"without any HTTP auth|received SIG(TERM|INT)|is starting up|shutting down|overcommit")
+HARMLESS = re.compile(
+    r"without any HTTP auth|received SIG(TERM|INT)|stopped: |is starting up|shutting down|overcommit|SecurityWarning"
+)
 
 
 def say(text: str) -> None:

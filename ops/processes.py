@@ -51,25 +51,30 @@ PROCESSES = (
         kind="model",
         replaced_by="SONDE_INFERENCE_URL",
     ),
-    Process("web", "{python} -m uvicorn chatapp.asgi:application --host {host} --port {port} --no-access-log"),
+    # A frame is at most 1 Mi characters, so 4 MiB on the wire.
+    Process(
+        "web",
+        "{python} -m uvicorn chatapp.asgi:application --host {host} --port {port} --no-access-log --lifespan off "
+        "--ws-max-size 4194304 --timeout-graceful-shutdown 5",
+    ),
     Process("runner", "{python} manage.py run_answers"),
     # Threads, not forks: these tasks wait for other people's servers, and a fork costs 70 MB.
     Process(
         "worker-io",
-        "{python} -m celery -A chatapp.celery worker -Q search,default -n io@%h --pool threads -c 8 "
+        "{python} -m celery --quiet -A chatapp.celery worker -Q search,default -n io@%h --pool threads -c 8 "
         "--without-gossip --without-mingle --loglevel INFO",
         ONE_THREAD,
     ),
     # Each file is parsed in a child process of its own; two at a time.
     Process(
         "worker-parse",
-        "{python} -m celery -A chatapp.celery worker -Q parse -n parse@%h --pool threads -c 2 "
+        "{python} -m celery --quiet -A chatapp.celery worker -Q parse -n parse@%h --pool threads -c 2 "
         "--without-gossip --without-mingle --loglevel INFO",
         ONE_THREAD,
     ),
     Process(
         "beat",
-        "{python} -m celery -A chatapp.celery beat --schedule {data}/beat --pidfile= --loglevel INFO",
+        "{python} -m celery --quiet -A chatapp.celery beat --schedule {data}/beat --pidfile= --loglevel INFO",
         ONE_THREAD,
     ),
 )

@@ -14,7 +14,7 @@ from ops.data import ROOT, DataDir, data_path
 from ops.problem import exit_with
 from ops.setup import PYTHON, VENV, set_up
 
-READY_S = 120  # a first start loads the model and makes the tables on a slow machine
+READY_S = 120  # the model is read from a cold disk on a slow machine
 
 
 def main() -> int:
@@ -36,12 +36,13 @@ def serve() -> int:
     logs = Logs(data / "logs", ["supervisor", *(process.name for process in stack.processes)])
     try:
         stack.start()
-        stack.wait_ready(READY_S)
         say(f"\nSonde is at {stack.url} ({time.monotonic() - began:.1f} s; logs in {data / 'logs'}; Ctrl-C stops it)")
         link = owner_link(stack.env)
         if link:
             say(f"No account yet. Make the owner's, once, at: {link}")
-        say("")
+        logs.show()
+        stack.wait_ready(READY_S)
+        say(f"Everything runs ({time.monotonic() - began:.1f} s).")
         while stack.alive():
             logs.show()
             time.sleep(0.3)

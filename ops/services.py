@@ -41,11 +41,8 @@ class Services:
     def start(self) -> None:
         """Both answer when this returns; what a killed run left in this slot has ended."""
         self._end_orphans()
-        settings = [word for setting in FAST for word in ("--set", setting)]
-        self._spawn(
-            "postgres", "ops.postgres", "--port", str(self._ports.postgres), "--may-create-databases", *settings
-        )
-        self._spawn("valkey", "ops.valkey", "--port", str(self._ports.valkey))
+        self._start("postgres")
+        self._start("valkey")
         try:
             valkey.wait_until_ready(self.redis_url, timeout_s=20)
             postgres.wait_until_ready(self.database_url, timeout_s=60)
@@ -57,6 +54,14 @@ class Services:
     def kill(self, name: str) -> None:
         self._processes[name].kill()
         self._processes.pop(name).wait()
+
+    def revive(self, name: str) -> None:
+        """Starts a killed one again and returns when it answers."""
+        self._start(name)
+        if name == "valkey":
+            valkey.wait_until_ready(self.redis_url, timeout_s=20)
+        else:
+            postgres.wait_until_ready(self.database_url, timeout_s=60)
 
     def stop(self) -> None:
         for name, process in reversed(list(self._processes.items())):
@@ -74,6 +79,14 @@ class Services:
         """Stop, and leave the slot to others."""
         self.stop()
         self.data.release()
+
+    def _start(self, name: str) -> None:
+        if name == "valkey":
+            self._spawn("valkey", "ops.valkey", "--port", str(self._ports.valkey))
+            return
+        settings = [word for setting in FAST for word in ("--set", setting)]
+        port = str(self._ports.postgres)
+        self._spawn("postgres", "ops.postgres", "--port", port, "--may-create-databases", *settings)
 
     def _spawn(self, name: str, module: str, *options: str) -> None:
         argv = [sys.executable, "-S", "-m", "ops.launch", str(self.data / "pids" / name), sys.executable, "-m", module]

@@ -30,7 +30,9 @@ from ops.processes import PROCESSES, Process
 from ops.setup import STAMPS
 from ops.stamps import digest, is_current, write
 
+# Stopped from the highest number down, so the services last; equal numbers stop together.
 PRIORITIES = {"service": 10, "model": 20, "site": 20}
+PAGE_S = 60  # until the page answers; a slow machine compiles every module first
 SECTION = """\
 [program:{name}]
 command={command}
@@ -93,7 +95,10 @@ class Stack:
         return f"http://{'127.0.0.1' if host in {'0.0.0.0', '::'} else host}:{self._ports.web}/"
 
     def start(self) -> None:
-        """Everything is started when this returns; `wait_ready` waits until it serves."""
+        """The page answers and everything else is starting when this returns; `wait_ready` waits for the rest.
+
+        The page comes first: eight programs that import at once on two cores kept it back by four seconds.
+        """
         self.data.acquire()
         try:
             self._end_orphans()
@@ -105,22 +110,36 @@ class Stack:
             if any(process.kind == "site" for process in self.processes):
                 self._compile_languages()
                 self._migrate()
-            for process in self.processes:
-                if process.kind == "site":
-                    self._rpc.startProcess(process.name, False)
+            self._start_rest()
         except BaseException:
             self.stop()
             raise
 
     def wait_ready(self, timeout_s: float = 60) -> None:
-        """Until the page answers. Raises Problem naming the log to read."""
-        if not any(process.name == "web" for process in self.processes):
-            return
+        """Until a question can be answered: the runner listens, our model is loaded. Raises Problem naming the log."""
+        names = {process.name for process in self.processes}
+        if {"web", "runner"} <= names:
+            self._wait_until(f"{self.url}health", timeout_s, "the site is not well", "runner", b'"status": "ok"')
+        if "inference" in names:
+            url = f"http://127.0.0.1:{self._ports.inference}/health"
+            self._wait_until(url, timeout_s, "the model is not loaded", "inference")
+
+    def _start_rest(self) -> None:
+        rest = [process.name for process in self.processes if process.kind != "service"]
+        if "web" in rest:
+            rest.remove("web")
+            self.start_process("web")
+            # Its sign-in page, because that one is for everybody.
+            self._wait_until(f"{self.url}sign-in", PAGE_S, "the page does not answer", "web")
+        for name in rest:
+            self.start_process(name)
+
+    def _wait_until(self, url: str, timeout_s: float, complaint: str, log: str, wanted: bytes = b"") -> None:
         deadline = time.monotonic() + timeout_s
-        while not _answers(self.url):
+        while not _answers(url, wanted):
             self._refuse_dead_supervisor()
             if time.monotonic() > deadline:
-                raise Problem(f"the page does not answer after {timeout_s:.0f} s: see {self.data / 'logs'}/web.log")
+                raise Problem(f"{complaint} after {timeout_s:.0f} s: see {self.data / 'logs'}/{log}.log")
             time.sleep(0.05)
 
     def pid(self, name: str) -> int:
@@ -285,7 +304,7 @@ class Stack:
             root=_escaped(ROOT),
             environment=",".join(f'{name}="{value}"' for name, value in process.environment.items()),
             priority=PRIORITIES[process.kind],
-            autostart="false" if process.kind == "site" else "true",
+            autostart="true" if process.kind == "service" else "false",
             stop_signal=process.stop_signal,
             stop_wait_s=process.stop_wait_s,
             # The database's own children must not be killed under it; celery's and a parser's must.
@@ -302,12 +321,12 @@ def _quoted(word: str) -> str:
     return _escaped('"' + word.replace('"', '\\"') + '"')
 
 
-def _answers(url: str) -> bool:
-    """Whether the page itself comes back; a redirect to sign-in is an answer too, a failure is not."""
+def _answers(url: str, wanted: bytes) -> bool:
+    """Whether this address answers without a failure of its own, and says what is wanted."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
-            return bool(response.status < 500)
+            return wanted in response.read()
     except urllib.error.HTTPError as error:
-        return error.code < 500
-    except (OSError, ValueError):
+        return error.code < 500 and not wanted
+    except (OSError, http.client.HTTPException):
         return False

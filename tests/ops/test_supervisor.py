@@ -1,11 +1,9 @@
 """The services under the real supervisor: started, killed, restarted, stopped, and what a crash leaves is ended."""
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,15 +21,6 @@ from ops.supervisor import Stack
 
 pytestmark = pytest.mark.crash
 SERVICES = ("postgres", "valkey")
-
-
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """Not tmp_path: as root the database's account must be able to pass through, as in a usual checkout."""
-    path = Path(tempfile.mkdtemp(prefix="sonde-test-"))
-    path.chmod(0o711)
-    yield path
-    shutil.rmtree(path)
 
 
 @pytest.fixture
