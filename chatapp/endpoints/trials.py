@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
-from celery import current_app
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from kombu.exceptions import OperationalError
 
+from chatapp.celery import app
 from chatapp.endpoints.models import Endpoint
 from chatapp.errors import Unavailable
 
@@ -57,7 +57,7 @@ def begin_trial(endpoint: Endpoint) -> None:
         probe_report={"trial": trial, "began_at": timezone.now().isoformat()}, probed_at=None
     )
     try:
-        current_app.send_task(TASK, (str(endpoint.pk), trial), expires=LONGEST.total_seconds(), retry=False)
+        app.send_task(TASK, (str(endpoint.pk), trial), expires=LONGEST.total_seconds(), retry=False)
     except OperationalError as error:
         Endpoint.objects.filter(pk=endpoint.pk).update(probe_report={})
         raise Unavailable from error
