@@ -114,6 +114,8 @@ class ScriptedEndpoint:
             return JSONResponse({"error": {"message": f"Incorrect API key: {key}"}}, 401)
         if "no-model" in script:
             return JSONResponse({"error": {"message": "no such model", "code": "model_not_found"}}, 404)
+        if "room" in script and sum(len(m["content"]) for m in body["messages"]) > script.number("room", 1000):
+            return JSONResponse({"message": "This model's maximum context length is exceeded"}, 400)
         if "too-long" in script:
             error = {"message": "maximum context length is 8 tokens, you asked 90", "code": "context_length_exceeded"}
             return JSONResponse({"error": error}, 400)
@@ -181,6 +183,8 @@ class ScriptedEndpoint:
         if done and text.startswith(done):
             rest = text[len(done) :]
             pieces = [rest] if pieces is not WORDS else _resplit(rest)
+        if "title" in script and "Write a title" in last["content"]:
+            pieces = ["Tides and ", "their times."]
         deltas: list[dict[str, Any]] = [{"content": piece} for piece in pieces]
         if done:
             return deltas

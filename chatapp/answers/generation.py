@@ -42,7 +42,7 @@ R = TypeVar("R")
 StopReason = Literal["cancel", "release", "lost"]
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
-SHARES = (1.0, 0.7, 0.4)  # of the budget, when an endpoint counts more tokens than we do
+SHRINK = 0.6  # of a prompt that an endpoint finds too long: it counts more tokens than we do
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +136,26 @@ class Generation:
             return ending
         progress = loaded.progress
         await self._append(self._event_started(progress))
-        for share in SHARES:
-            if share != 1.0:
-                prepared = self._prepared = await self._patiently(in_thread, prepare, loaded, share)
-            for code, params in prepared.notices:
-                await self._notice(code, params)
+        for code, params in prepared.notices:
+            await self._notice(code, params)
+        while True:
             try:
                 return await self._converse(prepared, progress)
-            except ContextFull:
-                if progress.has_shown or share == SHARES[-1]:
+            except ContextFull as fault:
+                if progress.has_shown:
                     raise
-        raise AssertionError("the last share ends or raises")
+                prepared = await self._prepare_less(loaded, prepared, fault)
+
+    async def _prepare_less(self, loaded: Loaded, before: Prepared, fault: ContextFull) -> Prepared:
+        """Older turns left out of a prompt that the endpoint counts otherwise. Raises `fault` where none is left."""
+        at_most = int(SHRINK * before.request["estimated_tokens"])
+        try:
+            prepared = self._prepared = await self._patiently(in_thread, prepare, loaded, at_most)
+        except CannotAnswer:
+            raise fault from None
+        for code, params in prepared.notices:
+            await self._notice(code, params)
+        return prepared
 
     async def _load(self) -> Loaded:
         """Everything that any reader has ever been shown: the fence first, so that nothing can be added behind us."""
@@ -290,12 +299,15 @@ class Generation:
 
     async def _patiently(self, call: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
         """The call, repeated while a service of ours is away and only under a lease. Raises Stopped."""
+        is_away = False
         while True:
             await self._under_lease()
             try:
                 return await call(*args, **kwargs)
             except (RedisError, *DATABASE_AWAY) as error:
-                logger.warning("answer %s waits: %s", self.claim.answer_id, type(error).__name__)
+                if not is_away:
+                    logger.warning("answer %s waits: %s", self.claim.answer_id, type(error).__name__)
+                is_away = True
                 await self._pause(0.3)
 
     async def _under_lease(self) -> None:

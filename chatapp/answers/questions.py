@@ -146,14 +146,14 @@ def _first_units(text: str, units: int) -> str:
     return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
 
 
-def prepare(loaded: Loaded, share: float = 1.0) -> Prepared:
-    """`share` of the usual budget: less after an endpoint has found the prompt too long. Raises CannotAnswer."""
+def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
+    """`at_most` tokens of prompt by our count, after an endpoint has found it too long. Raises CannotAnswer."""
     answer, progress = loaded.answer, loaded.progress
     endpoint = _endpoint(answer)
     counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
     original: Request = answer.replay_of.request if answer.replay_of else {}
     known = loaded.request or original
-    request = known if known.get("parts") and share == 1.0 else _new_request(loaded, endpoint, counter, share)
+    request = known if known.get("parts") and at_most is None else _new_request(loaded, endpoint, counter, at_most)
     if not loaded.request:
         request = {**request, "sent": False}
         request.pop("text_sha256", None)
@@ -189,7 +189,7 @@ def _target(endpoint: Endpoint) -> Target:
         raise CannotAnswer("endpoint_rejected", str(error)) from error
 
 
-def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, share: float) -> Request:
+def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: int | None) -> Request:
     progress = loaded.progress
     history = _history(loaded.answer.message)
     asks_to_continue = loaded.continues_message and endpoint.continuation == Endpoint.Continuation.NONE
@@ -198,7 +198,8 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, share: fl
     # A model of short context keeps half of it for the question.
     max_output = min(endpoint.max_output_tokens, endpoint.context_length // 2)
     begun = counter.count(progress.text + progress.reasoning) if loaded.continues_message else 0
-    budget = int((endpoint.context_length - max_output - begun) * share)
+    budget = endpoint.context_length - max_output - begun
+    budget = budget if at_most is None else min(budget, at_most)
     try:
         assembled = assemble(system, turns, budget, counter)
     except ContextFull as full:

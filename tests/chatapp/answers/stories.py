@@ -11,13 +11,15 @@ from django.db.models.functions import Now
 
 from chatapp.accounts.models import User
 from chatapp.answers import doorbell
-from chatapp.answers.events import AnswerEnded, Delta, Event, Position
+from chatapp.answers.events import AnswerEnded, Delta, Event, Position, TitleChanged
 from chatapp.answers.generation import Patience
 from chatapp.answers.log import LOST, EventLog
 from chatapp.answers.models import ENDED, Answer
 from chatapp.answers.runner import Runner
 from chatapp.answers.services import Accepted, cancel_answer, send_message
+from chatapp.endpoints.models import Endpoint
 from chatapp.threads import in_thread
+from tests.scripted_endpoint import ScriptedEndpoint
 
 QUICK = Patience(unreachable_s=1.0, local_s=3.0, rate_limited_s=1.0, first_wait_s=0.05, longest_wait_s=0.2)
 
@@ -46,12 +48,23 @@ async def crashing(patience: Patience = QUICK) -> AsyncIterator[Callable[[], Non
             await task
 
 
-async def ask(person: User, conversation_id: UUID | None = None, parent_id: UUID | None = None) -> Accepted:
+async def play(endpoint: Endpoint, scripted: ScriptedEndpoint, model: str, **facts: object) -> None:
+    """The endpoint of the story plays this part."""
+    values = {"base_url": scripted.base_url, "model": model, **facts}
+    await in_thread(Endpoint.objects.filter(pk=endpoint.pk).update, **values)
+
+
+async def ask(
+    person: User,
+    conversation_id: UUID | None = None,
+    parent_id: UUID | None = None,
+    text: str = "What is the tide?",
+) -> Accepted:
     return await in_thread(
         send_message,
         person,
         client_id=uuid4(),
-        text="What is the tide?",
+        text=text,
         conversation_id=conversation_id,
         parent_id=parent_id,
     )
@@ -106,6 +119,7 @@ class Reader:
     text: str = ""
     reasoning: str = ""
     events: list[Event] = field(default_factory=list)
+    titles: list[str] = field(default_factory=list)
     position: Position | None = None
     snapshots: int = 0
 
@@ -131,6 +145,8 @@ class Reader:
         self.snapshots += 1
 
     def _apply(self, event: Event) -> None:
+        if isinstance(event, TitleChanged):
+            self.titles.append(event.title)
         if getattr(event, "answer", None) == self.accepted.answer_id:
             self.events.append(event)
         if not isinstance(event, Delta) or event.message != self.accepted.reply_id:

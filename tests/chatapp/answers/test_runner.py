@@ -1,7 +1,6 @@
 """The way of an answer with real PostgreSQL, real Valkey and endpoints that speak real HTTP."""
 
 import asyncio
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,6 +15,7 @@ from tests.chatapp.answers.stories import (
     crashing,
     ended,
     expire_lease,
+    play,
     row,
     running,
     shown,
@@ -24,18 +24,6 @@ from tests.chatapp.answers.stories import (
 from tests.scripted_endpoint import TEXT, ScriptedEndpoint
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def scripted() -> Iterator[ScriptedEndpoint]:
-    with ScriptedEndpoint() as served:
-        yield served
-
-
-async def play(endpoint: Endpoint, scripted: ScriptedEndpoint, model: str, **facts: object) -> None:
-    """The endpoint of the story plays this part."""
-    values = {"base_url": scripted.base_url, "model": model, **facts}
-    await in_thread(Endpoint.objects.filter(pk=endpoint.pk).update, **values)
 
 
 async def test_a_question_is_answered(member: User, endpoint: Endpoint, scripted: ScriptedEndpoint) -> None:
