@@ -30,15 +30,14 @@ from ops.processes import PROCESSES, Process
 from ops.setup import STAMPS
 from ops.stamps import digest, is_current, write
 
-# Stopped from the highest number down, so the services last; equal numbers stop together.
-PRIORITIES = {"service": 10, "model": 20, "site": 20}
+# supervisord stops one group after the other, the highest priority first: the site at once, then the services.
+GROUPS = {"service": ("services", 10), "model": ("site", 20), "site": ("site", 20)}
 PAGE_S = 60  # until the page answers; a slow machine compiles every module first
 SECTION = """\
 [program:{name}]
 command={command}
 directory={root}
 environment={environment}
-priority={priority}
 autostart={autostart}
 autorestart=true
 startsecs=1
@@ -163,11 +162,11 @@ class Stack:
         return pid
 
     def start_process(self, name: str) -> None:
-        self._rpc.startProcess(name, False)
+        self._rpc.startProcess(self._program(name), False)
 
     def stop_process(self, name: str) -> None:
         """Stop one process for good, until `start_process`."""
-        self._rpc.stopProcess(name, True)
+        self._rpc.stopProcess(self._program(name), True)
 
     def alive(self) -> bool:
         return self._supervisord is not None and self._supervisord.poll() is None
@@ -275,13 +274,25 @@ class Stack:
                 chosen = [p for p in PROCESSES if p.kind in kinds and p.stop_signal == wanted]
                 pids.end([self._pid_file(p.name) for p in chosen], signal_number, wait_s=15)
 
+    def _program(self, name: str) -> str:
+        """The supervisor's name of a process: its group and its own."""
+        [process] = [process for process in self.processes if process.name == name]
+        return f"{GROUPS[process.kind][0]}:{name}"
+
     def _pid_file(self, name: str) -> Path:
         return self.data / "pids" / name
 
     def _configuration(self, socket_path: Path) -> str:
         user = "user=root\n" if os.geteuid() == 0 else ""
         head = HEAD.format(data=_escaped(self.data.path), socket=_escaped(socket_path), user=user)
-        return head + "".join(self._section(process) for process in self.processes)
+        members: dict[tuple[str, int], list[str]] = {}
+        for process in self.processes:
+            members.setdefault(GROUPS[process.kind], []).append(process.name)
+        groups = [
+            f"[group:{name}]\nprograms={','.join(programs)}\npriority={priority}\n"
+            for (name, priority), programs in members.items()
+        ]
+        return head + "".join(groups) + "".join(self._section(process) for process in self.processes)
 
     def _section(self, process: Process) -> str:
         argv = process.argv(
@@ -303,7 +314,6 @@ class Stack:
             command=" ".join(_quoted(word) for word in launch),
             root=_escaped(ROOT),
             environment=",".join(f'{name}="{value}"' for name, value in process.environment.items()),
-            priority=PRIORITIES[process.kind],
             autostart="true" if process.kind == "service" else "false",
             stop_signal=process.stop_signal,
             stop_wait_s=process.stop_wait_s,
