@@ -4,11 +4,12 @@ Order, as in the field: penalties, temperature, top_k, top_p, then the draw. The
 a pure function of (seed, choice, position, token id): no generator state, equal on every device, and equal when an
 interrupted answer is continued at the same position by another process.
 
-Shapes: V vocabulary, L rows of logits, K candidates.
+Shapes: V vocabulary, U tokens seen, K candidates.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
@@ -22,9 +23,9 @@ _GOLDEN = 0x9E3779B97F4A7C15  # splitmix64's constants
 _MIX1 = 0xBF58476D1CE4E5B9
 _MIX2 = 0x94D049BB133111EB
 
-# top_p is decided among the best 1024 tokens where they hold enough of the probability, which is nearly always;
-# a sort of the whole 49152-token row costs more than ten times as much as this top-k.
-NUCLEUS_CANDIDATES = 1024
+# top_p is decided among the best 256 tokens where they hold enough of the probability, which is nearly always (0.15 ms
+# of a 49152-token row on one core); then among 4096, then among all, which takes a sort (33 ms).
+NUCLEUS_CANDIDATES = (256, 4096)
 
 
 class SamplingError(ValueError):
@@ -43,8 +44,9 @@ class Sampler:
         self._counts: WeakKeyDictionary[Sequence, _TokenCounts] = WeakKeyDictionary()
 
     def sample(self, logits_V: Tensor, sequence: Sequence) -> Sample:
+        """The next token of `sequence`. Raises SamplingError."""
         params = sequence.params
-        if not bool(torch.isfinite(logits_V).all()):
+        if not math.isfinite(float(logits_V.sum())):  # 8 times faster than looking at each
             raise SamplingError("the model gave logits that are not finite")
         penalised_V = self._penalise(logits_V, sequence)
         if params.temperature == 0.0:
@@ -58,6 +60,7 @@ class Sampler:
         return Sample(token_id, token_logprob(logits_V, token_id, params.num_logprobs))
 
     def _penalise(self, logits_V: Tensor, sequence: Sequence) -> Tensor:
+        """Only the tokens seen are touched: operations over the whole row cost ten times as much."""
         params = sequence.params
         if not params.has_penalties:
             return logits_V
@@ -65,28 +68,27 @@ class Sampler:
         if counts is None:
             counts = self._counts[sequence] = _TokenCounts(logits_V.shape[0], logits_V.device)
         counts.catch_up(sequence)
+        logits_U, output_U = logits_V[counts.ids_U], counts.output_V[counts.ids_U]
         if params.repetition_penalty != 1.0:
             p = params.repetition_penalty
-            repeated_V = torch.where(logits_V > 0, logits_V / p, logits_V * p)
-            logits_V = torch.where(counts.seen_V, repeated_V, logits_V)
-        if params.presence_penalty != 0.0 or params.frequency_penalty != 0.0:
-            output_V = counts.output_V
-            logits_V = logits_V - params.frequency_penalty * output_V - params.presence_penalty * (output_V > 0)
-        return logits_V
+            logits_U = torch.where(logits_U > 0, logits_U / p, logits_U * p)
+        logits_U = logits_U - params.frequency_penalty * output_U - params.presence_penalty * (output_U > 0)
+        return logits_V.index_copy(0, counts.ids_U, logits_U)
 
 
 class _TokenCounts:
-    """Which tokens a sequence has seen (prompt and output) and how often it has put each out."""
+    """Which tokens a sequence has seen (prompt and output), and how often it has put each out."""
 
     def __init__(self, vocab_size: int, device: torch.device) -> None:
-        self.seen_V = torch.zeros(vocab_size, dtype=torch.bool, device=device)
+        self.ids_U = torch.empty(0, dtype=torch.int64, device=device)  # each once
         self.output_V = torch.zeros(vocab_size, dtype=torch.float32, device=device)
         self._num_counted = 0
 
     def catch_up(self, sequence: Sequence) -> None:
-        new_ids = torch.tensor(sequence.token_ids[self._num_counted :], dtype=torch.int64, device=self.seen_V.device)
+        device = self.ids_U.device
+        new_ids = torch.tensor(sequence.token_ids[self._num_counted :], dtype=torch.int64, device=device)
         num_new_prompt = max(0, sequence.num_prompt_tokens - self._num_counted)
-        self.seen_V[new_ids] = True
+        self.ids_U = torch.cat([self.ids_U, new_ids]).unique()
         output_ids = new_ids[num_new_prompt:]
         self.output_V.index_add_(0, output_ids, torch.ones_like(output_ids, dtype=torch.float32))
         self._num_counted = sequence.num_tokens
@@ -102,22 +104,21 @@ def token_logprob(logits_V: Tensor, token_id: int, num_top: int) -> TokenLogprob
 
 
 def _candidates(logits_V: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:
-    """Ids and logits of the tokens that may be drawn."""
+    """Ids and logits of the tokens that may be drawn, best first where either limit is set."""
     vocab_size = logits_V.shape[0]
-    if top_k <= 0 and top_p >= 1.0:
-        return torch.arange(vocab_size, device=logits_V.device), logits_V
     if 0 < top_k < vocab_size:
         logits_K, ids_K = logits_V.topk(top_k)
+        before_K = _mass_before(logits_K, torch.logsumexp(logits_K, dim=-1))
+    elif top_p < 1.0:
+        total = torch.logsumexp(logits_V, dim=-1)
+        for num_candidates in (*NUCLEUS_CANDIDATES, vocab_size):
+            logits_K, ids_K = logits_V.topk(min(num_candidates, vocab_size))
+            before_K = _mass_before(logits_K, total)
+            if float(before_K[-1]) >= top_p:
+                break
     else:
-        logits_K, ids_K = logits_V.topk(min(vocab_size, NUCLEUS_CANDIDATES))
-    if top_p >= 1.0:
-        return ids_K, logits_K
-    total = torch.logsumexp(logits_K if 0 < top_k else logits_V, dim=-1)
-    before_K = _mass_before(logits_K, total)
-    if top_k <= 0 and float(before_K[-1]) < top_p:  # a flat row: the nucleus may be wider than the candidates
-        logits_K, ids_K = logits_V.sort(descending=True)
-        before_K = _mass_before(logits_K, total)
-    num_kept = max(1, int((before_K < top_p).sum()))
+        return torch.arange(vocab_size, device=logits_V.device), logits_V
+    num_kept = max(1, int((before_K < top_p).sum())) if top_p < 1.0 else len(ids_K)
     return ids_K[:num_kept], logits_K[:num_kept]
 
 

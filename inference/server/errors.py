@@ -10,10 +10,13 @@ ApiError
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+
+logger = logging.getLogger(__name__)
 
 
 class ApiError(Exception):
@@ -56,5 +59,6 @@ class Unavailable(ApiError):
 
 def error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
+    logger.info("refused %s %d %s", request.url.path, error.status, error.code)
     headers = {"Retry-After": "1"} if error.status == 503 else None
     return JSONResponse(error.body(), status_code=error.status, headers=headers)

@@ -27,7 +27,10 @@ def event(data: dict[str, Any]) -> bytes:
 
 
 class EventStream:
-    """An ASGI response. The generator is closed the moment the client goes, not at the next thing to say."""
+    """An ASGI response. The generator is closed the moment the client goes, not at the next thing to say.
+
+    It begins with the first event (a keep-alive at the latest): what fails before has a status of its own.
+    """
 
     def __init__(self, events: AsyncGenerator[bytes, None]) -> None:
         self._events = events
@@ -37,6 +40,8 @@ class EventStream:
         gone = asyncio.create_task(_disconnected(receive))
         try:
             await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if pump.done():
+                pump.result()
         finally:
             await _cancel(gone)
             await _cancel(pump)
@@ -44,7 +49,9 @@ class EventStream:
     async def _pump(self, send: Send) -> None:
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
         async with aclosing(self._events) as events:
+            chunk = await anext(events)
             await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
             try:
                 async for chunk in events:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -5,12 +5,14 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -21,11 +23,12 @@ import pytest
 from openai import OpenAI
 
 from inference.server import streaming
+from inference.server import worker as worker_module
 from inference.server.metrics import Gauges, Metrics, render
 from inference.server.reasoning import ReasoningSplitter
 from inference.server.worker import Worker
 from inference.tokenizer import Tokenizer
-from tests.inference.conftest import TINY_CONTEXT, RunningServer, ServerStarter
+from tests.inference.conftest import TINY_CONTEXT, RunningServer, ServerStarter, write_tokenizer
 
 QUESTION: list[Any] = [{"role": "user", "content": "what is the name of this cat?"}]
 
@@ -319,6 +322,42 @@ def test_completions_refuse_by_name_too(server: RunningServer, option: dict[str,
     assert response.status_code == 400 and response.json()["error"]["param"] == next(iter(option))
 
 
+# Thinking
+
+
+@pytest.fixture(scope="module")
+def thinker(
+    start_server: ServerStarter, tiny_checkpoint: Path, tmp_path_factory: pytest.TempPathFactory
+) -> RunningServer:
+    """The same model without a chat template of its own, so that DeepSeek's is used."""
+    path = tmp_path_factory.mktemp("thinker") / "tiny"
+    shutil.copytree(tiny_checkpoint, path)
+    write_tokenizer(path, chat_template=None)
+    return start_server(model=path)
+
+
+def test_thinking_is_told_apart(thinker: RunningServer) -> None:
+    body = {"seed": 1, "max_tokens": 10, "thinking": {"type": "enabled"}}
+    message = post(thinker, **body).json()["choices"][0]["message"]
+    assert message["reasoning_content"] and message["content"] == ""
+    streamed = stream(thinker, **body)
+    assert "".join(c["delta"].get("reasoning_content", "") for c in streamed) == message["reasoning_content"]
+    without = post(thinker, seed=1, thinking={"type": "disabled"}).json()["choices"][0]["message"]
+    assert without["content"] and "reasoning_content" not in without
+
+
+def test_an_answer_is_continued_after_its_thinking(thinker: RunningServer) -> None:
+    tokenizer = thinker.worker.loaded.tokenizer
+    ids = tokenizer.encode("hm</think>the cat")
+    last = {"role": "assistant", "prefix": True, "reasoning_content": "hm", "content": "the cat"}
+    body = {"thinking": {"type": "enabled"}, "seed": 1, "max_tokens": len(ids) + 6}
+    by_text = post(thinker, messages=[*QUESTION, last], **body).json()["choices"][0]["message"]
+    by_ids = post(thinker, messages=[*QUESTION, last | {"token_ids": ids}], **body).json()["choices"][0]["message"]
+    assert by_text["content"] and by_text["reasoning_content"] == "" and by_ids == by_text
+    wrong = post(thinker, messages=[*QUESTION, last | {"token_ids": ids, "reasoning_content": "oh"}], **body)
+    assert wrong.status_code == 400 and wrong.json()["error"]["param"] == "token_ids"
+
+
 # Around it
 
 
@@ -386,6 +425,34 @@ def test_a_request_in_the_queue_is_kept_alive(start_server: ServerStarter, monke
         next(chunks)
         with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=long, timeout=60) as second:
             assert next(second.iter_lines()) == ": keep-alive"
+
+
+def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(server: RunningServer) -> None:
+    """More than there is room for: some wait, some are preempted, a third goes away in the middle."""
+
+    def visit(number: int) -> str:
+        body = {"messages": QUESTION, "max_tokens": 20 + 17 * (number % 20), "stream": True, "seed": number}
+        said = []
+        with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=body, timeout=60) as response:
+            for line in filter(None, response.iter_lines()):
+                said.append(line)
+                if number % 3 == 0:
+                    return "gone"
+        return said[-1]
+
+    with ThreadPoolExecutor(24) as pool:
+        ends = list(pool.map(visit, range(48)))
+    assert set(ends) == {"gone", "data: [DONE]"}
+    blocks = server.worker.loaded.engine.scheduler.blocks
+    eventually(lambda: blocks.num_free_blocks == blocks.num_blocks)
+    server.worker.loaded.engine.scheduler.check()
+
+
+def test_too_many_at_once_are_told_to_come_back(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(worker_module, "MAX_REQUESTS", 0)
+    for stream_it in (True, False):
+        response = post(server, stream=stream_it)
+        assert response.status_code == 503 and response.json()["error"]["code"] == "overloaded"
 
 
 def test_before_the_model_is_loaded_requests_are_told_to_wait() -> None:
