@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inference.batch import Batch
-from inference.cache import PagedCache
+from inference.cache import Blocks, PagedCache, as_blocks
 from inference.config import ModelConfig
 from inference.model.indexer import Indexer, score, select_topk
 from inference.model.linear import Linear
@@ -45,7 +45,8 @@ class Span:
     start: int
     stop: int
     context_len: int
-    blocks_B: Tensor
+    block_ids_B: Tensor
+    blocks: Blocks
     chunks: list[Chunk]
 
 
@@ -64,9 +65,9 @@ def plan_step(config: ModelConfig, batch: Batch, rope: Tensor, block_size: int) 
     starts, lengths = batch.query_start_S1.tolist(), batch.context_lens_S.tolist()
     spans = []
     for s, length in enumerate(lengths):
-        blocks_B = batch.block_tables_SB[s, : -(-length // block_size)].to(torch.int64)
+        block_ids_B = batch.block_tables_SB[s, : -(-length // block_size)].to(torch.int64)
         chunks = list(_cut(config, starts[s], starts[s + 1], length, device))
-        spans.append(Span(starts[s], starts[s + 1], length, blocks_B, chunks))
+        spans.append(Span(starts[s], starts[s + 1], length, block_ids_B, as_blocks(block_ids_B), chunks))
     return Step(rope, batch.slot_mapping_T, spans, any(length > config.index_topk for length in lengths))
 
 
@@ -164,7 +165,7 @@ class Attention:
         """Attention of one sequence's rows: (rows, H, R) where the output is folded, else (rows, H, V)."""
         block_size, topk = cache.block_size, self._config.index_topk
         is_sparse = span.context_len > topk
-        index_keys_CJ = cache.read_index_keys(self._layer, span.blocks_B, span.context_len) if is_sparse else None
+        index_keys_CJ = cache.read_index_keys(self._layer, span.blocks, span.context_len) if is_sparse else None
         cached_CGW: Tensor | None = None
         outputs = []
         for chunk in span.chunks:
@@ -178,11 +179,11 @@ class Attention:
                 visible_TC, causal = select_topk(scores_TC, seen_TC, topk), False
                 if chunk.stop - chunk.start == 1:
                     positions_K = visible_TC[0].nonzero()[:, 0]
-                    slots_K = span.blocks_B[positions_K // block_size] * block_size + positions_K % block_size
+                    slots_K = span.block_ids_B[positions_K // block_size] * block_size + positions_K % block_size
                     chosen_CGW, visible_TC = cache.read_latents_at(self._layer, slots_K), None
             if chosen_CGW is None:
                 if cached_CGW is None:
-                    cached_CGW = cache.read_latents(self._layer, span.blocks_B, span.context_len)
+                    cached_CGW = cache.read_latents(self._layer, span.blocks, span.context_len)
                 chosen_CGW = cached_CGW[: chunk.length]
             attend = self._expanded if self._expands and chunk.stop - chunk.start > 1 else self._absorbed
             outputs.append(

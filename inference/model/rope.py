@@ -59,5 +59,4 @@ def rotate_neighbours(x_THP: Tensor, factors: Tensor) -> Tensor:
 def rotate_halves(x_THP: Tensor, factors: Tensor) -> Tensor:
     """Pairs (i, i + P/2), as the lightning indexer does. fp32 in and out."""
     first, second = x_THP.chunk(2, dim=-1)
-    cos, sin = factors.real, factors.imag
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    return torch.view_as_real(torch.complex(first, second) * factors).transpose(-1, -2).flatten(-2)

@@ -12,15 +12,18 @@ from inference.model import Model
 
 
 class Stepper:
-    """Sequences by name; blocks are handed out in a shuffled order, so that no table is contiguous."""
+    """Sequences by name; blocks are handed out in a shuffled order unless told otherwise, so that no table is a run."""
 
-    def __init__(self, model: Model, num_blocks: int = 64, block_size: int = 4) -> None:
+    def __init__(self, model: Model, num_blocks: int = 64, block_size: int = 4, scattered: bool = True) -> None:
         self.model = model
         self.cache = PagedCache(model.config, num_blocks, block_size, model.device, model.dtype)
         self.cache.latent_LNBGW.fill_(torch.nan)
         self.cache.index_LNBJ.fill_(torch.nan)
         self._free = list(range(num_blocks))
-        random.Random(0).shuffle(self._free)
+        if scattered:
+            random.Random(0).shuffle(self._free)
+        else:
+            self._free.reverse()
         self._tables: dict[str, list[int]] = {}
         self._lengths: dict[str, int] = {}
 

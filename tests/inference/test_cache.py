@@ -2,7 +2,7 @@
 
 import torch
 
-from inference.cache import PagedCache, block_size_bytes
+from inference.cache import PagedCache, as_blocks, block_size_bytes
 from tests.inference.test_extended_family import GROUPED
 
 
@@ -22,6 +22,15 @@ def test_tokens_are_read_back_in_order_from_scattered_blocks() -> None:
     assert torch.equal(cache.read_latents(1, blocks, 7), latent)
     assert torch.equal(cache.read_index_keys(1, blocks, 7), index)
     assert torch.equal(cache.read_latents_at(1, slots[[6, 0]]), latent[[6, 0]])
+
+
+def test_blocks_in_a_row_are_read_without_a_copy() -> None:
+    cache, run, scattered = filled(), torch.tensor([2, 3, 4]), torch.tensor([2, 4, 3])
+    cache.latent_LNBGW.copy_(torch.randn_like(cache.latent_LNBGW))
+    assert as_blocks(run) == slice(2, 5) and as_blocks(scattered) is scattered
+    got = cache.read_latents(0, as_blocks(run), 11)
+    assert torch.equal(got, cache.read_latents(0, run, 11))
+    assert got.data_ptr() == cache.latent_LNBGW[0, 2].data_ptr()
 
 
 def test_other_layers_and_slots_stay_untouched() -> None:

@@ -88,6 +88,12 @@ def test_sequences_mixed_in_one_batch_do_not_touch_each_other(reference: tuple[A
         assert difference(torch.cat(got[name]), expected(reference, tokens[: done[name]])) < TOLERANCE
 
 
+def test_blocks_in_a_row_give_the_same_logits(reference: tuple[Any, Path], model: Model) -> None:
+    tokens = random_tokens(NUM_TOKENS)
+    got = Stepper(model, scattered=False).run(tokens, [30])
+    assert difference(got, expected(reference, tokens)) < TOLERANCE
+
+
 def test_bounded_score_scratch_changes_nothing(
     reference: tuple[Any, Path], model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
