@@ -4,13 +4,15 @@
 start costs some hundredths of a second. Standard library only: nothing is installed yet.
 """
 
+import fcntl
 import os
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
@@ -31,6 +33,25 @@ OLDEST_NODE = 20
 
 def set_up(purpose: str, environ: Mapping[str, str] = os.environ) -> None:
     """Bring this checkout to where `purpose` (run or test) can start."""
+    with _alone():
+        _set_up(purpose, environ)
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """One set-up at a time in this checkout: two would install over each other."""
+    path = ROOT / "var" / "setup.lock"
+    path.parent.mkdir(exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            say("Waiting for another set-up in this folder ...")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _set_up(purpose: str, environ: Mapping[str, str]) -> None:
     _step("venv", [platform.python_version(), sys.base_prefix], _make_venv, PYTHON)
     torch_index = environ.get("SONDE_TORCH_INDEX", "")
     _step("torch", [TORCH, torch_index], lambda: _install_torch(torch_index), PYTHON)
@@ -42,13 +63,7 @@ def set_up(purpose: str, environ: Mapping[str, str] = os.environ) -> None:
 
 
 def _step(name: str, inputs: list[Path | str], do: Callable[[], None], product: Path) -> None:
-    """Do a step unless its product is there and its inputs are those of the last time."""
-    stamp, wanted = STAMPS / name, stamps.digest(inputs)
-    if product.exists() and stamps.is_current(stamp, wanted):
-        return
-    stamp.unlink(missing_ok=True)
-    do()
-    stamps.write(stamp, wanted)
+    stamps.once(STAMPS / name, inputs, do, [product])
 
 
 def _pip(title: str, *options: str) -> None:
@@ -58,6 +73,8 @@ def _pip(title: str, *options: str) -> None:
 
 def _make_venv() -> None:
     say("Setting up Sonde in .venv (once)")
+    if VENV.exists() and not _is_of_this_python():
+        shutil.rmtree(VENV)  # its packages were built for another Python; the stamps go with it
     options = ["--system-site-packages"] if _base_torch() else []
     base = Path(sys.base_prefix) / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
     if not PYTHON.exists():
@@ -71,6 +88,12 @@ def _make_venv() -> None:
             raise Problem(f"{problem}\n  On Debian or Ubuntu: apt install python3-venv") from problem
     # The pip of older Pythons crashes on some of what we install.
     _pip("pip", "--upgrade", "pip")
+
+
+def _is_of_this_python() -> bool:
+    configuration = VENV / "pyvenv.cfg"
+    text = configuration.read_text(encoding="utf-8") if configuration.exists() else ""
+    return PYTHON.exists() and f"version = {platform.python_version()}" in text.splitlines()
 
 
 def _base_torch() -> str | None:

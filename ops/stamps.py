@@ -1,7 +1,7 @@
 """A stamp is a file that holds the hash of the inputs its step was last done with. Standard library only."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 
@@ -19,6 +19,16 @@ def digest(inputs: Iterable[Path | str]) -> str:
 
 def is_current(stamp: Path, inputs: str) -> bool:
     return stamp.is_file() and stamp.read_text(encoding="utf-8") == inputs
+
+
+def once(stamp: Path, inputs: Iterable[Path | str], do: Callable[[], None], products: Iterable[Path]) -> None:
+    """Do a step unless its products are there and its inputs are those of the last time it succeeded."""
+    wanted = digest(inputs)
+    if is_current(stamp, wanted) and all(product.exists() for product in products):
+        return
+    stamp.unlink(missing_ok=True)
+    do()
+    write(stamp, wanted)
 
 
 def write(stamp: Path, inputs: str) -> None:

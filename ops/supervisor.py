@@ -28,7 +28,7 @@ from ops.listening import refuse_taken
 from ops.problem import Problem
 from ops.processes import PROCESSES, Process
 from ops.setup import STAMPS
-from ops.stamps import digest, is_current, write
+from ops.stamps import once
 
 # supervisord stops one group after the other, the highest priority first: the site at once, then the services.
 GROUPS = {"service": ("services", 10), "model": ("site", 20), "site": ("site", 20)}
@@ -244,20 +244,17 @@ class Stack:
 
     def _compile_languages(self) -> None:
         folder = ROOT / "chatapp" / "locale"
-        inputs = digest(sorted(folder.rglob("*.po")))
         products = [path.with_suffix(".mo") for path in folder.rglob("django.po")]
-        if not all(path.exists() for path in products) or not is_current(STAMPS / "languages", inputs):
-            self._manage("compile_languages")
-            write(STAMPS / "languages", inputs)
+        once(STAMPS / "languages", sorted(folder.rglob("*.po")), lambda: self._manage("compile_languages"), products)
 
     def _migrate(self) -> None:
         """Bring the tables up to date; skipped when our own cluster has already seen these very migrations."""
         embedded = any(process.name == "postgres" for process in self.processes)
         stamp = self.data / "migrated"
-        inputs = digest(sorted(ROOT.glob("*/**/migrations/*.py")))
-        if not embedded or not is_current(stamp, inputs):
-            self._manage("migrate", "--noinput", "--verbosity", "0")
-            write(stamp, inputs)
+        if not embedded:
+            stamp.unlink(missing_ok=True)
+        migrations = sorted(ROOT.glob("*/**/migrations/*.py"))
+        once(stamp, migrations, lambda: self._manage("migrate", "--noinput", "--verbosity", "0"), [])
 
     def _manage(self, command: str, *options: str) -> None:
         argv = [sys.executable, "manage.py", command, *options]
