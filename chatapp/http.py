@@ -2,19 +2,26 @@
 
 import json
 import logging
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from django import forms
+from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.shortcuts import render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
+from kombu.exceptions import OperationalError as BrokerError
+from redis.exceptions import RedisError
 
 from chatapp.accounts.models import User
-from chatapp.errors import ChatError, Invalid
+from chatapp.errors import ChatError, Invalid, Unavailable
 
 logger = logging.getLogger(__name__)
+
+_AWAY = (OperationalError, InterfaceError, RedisError, BrokerError)
 
 
 class SignedOut(ChatError):
@@ -29,6 +36,13 @@ class WrongOrigin(ChatError):
 
     def __init__(self) -> None:
         super().__init__("csrf", gettext_lazy("This page is too old to be safe. Please reload it and try again."))
+
+
+class Broken(ChatError):
+    status: ClassVar[int] = 500
+
+    def __init__(self) -> None:
+        super().__init__("internal", gettext_lazy("Something went wrong here. It has been noted."))
 
 
 def viewer(request: HttpRequest) -> User:
@@ -69,6 +83,16 @@ def error_response(request: HttpRequest, error: ChatError) -> HttpResponse:
         return JsonResponse({"error": error.to_wire()}, status=error.status)
     template = {403: "403.html", 404: "404.html"}.get(error.status, "errors/refused.html")
     return render(request, template, {"message": error.message}, status=error.status)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Django's handler500: our own mistake, or PostgreSQL or Valkey away for a moment. Asks neither of them."""
+    cause = sys.exc_info()[1]
+    error: ChatError = Unavailable() if isinstance(cause, _AWAY) else Broken()
+    if not wants_page(request):
+        return JsonResponse({"error": error.to_wire()}, status=error.status)
+    context = {"message": error.message, "is_away": error.status == Unavailable.status}
+    return HttpResponse(render_to_string("500.html", context), status=error.status)
 
 
 def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:

@@ -2,6 +2,8 @@
 
 from django.urls import include, path
 
+handler500 = "chatapp.http.server_error"
+
 urlpatterns = [
     path("", include("chatapp.accounts.urls")),
     path("", include("chatapp.conversations.urls")),

@@ -10,6 +10,7 @@ from django.contrib.sessions.models import Session
 from django.db import transaction
 from django.db.models.functions import Now
 from django.http import HttpRequest
+from django.utils import timezone
 
 from chatapp.accounts.models import SignIn, User
 
@@ -38,6 +39,7 @@ class SessionRow:
     created_at: datetime
     last_seen_at: datetime
     is_current: bool
+    is_active: bool  # seen so lately that "0 minutes ago" would be the words
 
 
 def sign_in(request: HttpRequest, user: User) -> None:
@@ -68,6 +70,7 @@ def list_sessions(user: User, current_key: str | None) -> list[SessionRow]:
             created_at=row.created_at,
             last_seen_at=row.last_seen_at,
             is_current=row.session_id == current_key,
+            is_active=timezone.now() - row.last_seen_at < 2 * SEEN_EVERY,
         )
         for row in rows
     ]

@@ -1,5 +1,7 @@
 """The door, the person's own page, preferences, and the strings of JavaScript."""
 
+import logging
+
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth import authenticate, logout
@@ -18,6 +20,8 @@ from chatapp.accounts.models import User
 from chatapp.accounts.strings import read_strings
 from chatapp.http import read_fields, valid, viewer, wants_page
 
+logger = logging.getLogger(__name__)
+
 LOCKED = 429
 
 
@@ -34,6 +38,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         email, password = form.cleaned_data["email"], form.cleaned_data["password"]
         attempt = lockout.begin_attempt(email, request.META.get("REMOTE_ADDR", ""))
         if attempt is None:
+            logger.warning("sign-in locked for address %s", request.META.get("REMOTE_ADDR", ""))
             form.add_error(None, _("Too many wrong passwords. Please try again in 15 minutes."))
             status = LOCKED
         elif user := authenticate(request, username=email, password=password):
