@@ -110,7 +110,7 @@ def _candidates(logits_V: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Ten
         logits_K, ids_K = logits_V.topk(top_k)
         before_K = _mass_before(logits_K, torch.logsumexp(logits_K, dim=-1))
     elif top_p < 1.0:
-        total = torch.logsumexp(logits_V, dim=-1)
+        total = _log_total(logits_V)
         for num_candidates in (*NUCLEUS_CANDIDATES, vocab_size):
             logits_K, ids_K = logits_V.topk(min(num_candidates, vocab_size))
             before_K = _mass_before(logits_K, total)
@@ -120,6 +120,11 @@ def _candidates(logits_V: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Ten
         return torch.arange(vocab_size, device=logits_V.device), logits_V
     num_kept = max(1, int((before_K < top_p).sum())) if top_p < 1.0 else len(ids_K)
     return ids_K[:num_kept], logits_K[:num_kept]
+
+
+def _log_total(logits_V: Tensor) -> Tensor:
+    """logsumexp without denormal numbers: e^-88 and less takes a CPU 40 times as long, and adds nothing."""
+    return torch.logsumexp(logits_V.clamp(min=float(logits_V.max()) - 80.0), dim=-1)
 
 
 def _mass_before(logits_K: Tensor, total: Tensor) -> Tensor:
