@@ -45,6 +45,7 @@ from chatapp.threads import in_thread
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0  # how long a lost bell may delay an event, and a withdrawn right may live
+CLOSE_FAULT = 1011  # the browser connects again and goes on from what it has
 MAX_FOLLOWED = 8  # conversations a tab may follow; ours follows one or two
 
 
@@ -63,6 +64,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         self._followed: dict[UUID, Followed] = {}
         self._look_now = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
+        self._is_over = False
         try:
             await super().__call__(scope, receive, send)
         finally:
@@ -75,27 +77,32 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         try:
             viewer = await in_thread(self._viewer)
         except SignedOut:
-            await self.close(CLOSE_SIGNED_OUT)
+            await self._finish(CLOSE_SIGNED_OUT)
             return
         self._person_group = doorbell.person_group(viewer.pk)
         await self._join(self._person_group)
         self._looking = asyncio.create_task(self._look_again_and_again())
 
+    async def disconnect(self, code: int) -> None:
+        self._is_over = True
+        self._stop()
+
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        values: dict[str, Any] = {}
-        try:
-            values = read_object(text_data)
-            await self._serve(decode(values))
-        except SignedOut:
-            await self._close_signed_out()
-        except ChatError as error:
-            await self._refuse(error, values)
-        except AWAY as error:
-            logger.warning("frame not served: %s", type(error).__name__)
-            await self._refuse(Unavailable(), values)
-        except Exception:  # the last door: a fault of ours answers this frame and leaves the socket to the others
-            logger.exception("frame not served")
-            await self._refuse(Internal(), values)
+        with translation.override(self._language):
+            values: dict[str, Any] = {}
+            try:
+                values = read_object(text_data)
+                await self._serve(decode(values))
+            except SignedOut:
+                await self._finish(CLOSE_SIGNED_OUT)
+            except ChatError as error:
+                await self._refuse(error, values)
+            except AWAY as error:
+                logger.warning("frame not served: %s", type(error).__name__)
+                await self._refuse(Unavailable(), values)
+            except Exception:  # the last door: a fault of ours answers this frame and leaves the socket to the others
+                logger.exception("frame not served")
+                await self._refuse(Internal(), values)
 
     async def log_grew(self, message: dict[str, str]) -> None:
         followed = self._followed.get(UUID(message["conversation"]))
@@ -156,10 +163,10 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         except NotFound:
             await self._end(conversation_id)
         except SignedOut:
-            await self._close_signed_out()
-        except Exception:  # the browser connects again and goes on from what it has
+            await self._finish(CLOSE_SIGNED_OUT)
+        except Exception:
             logger.exception("following of conversation %s failed", conversation_id)
-            await self.close(1011)
+            await self._finish(CLOSE_FAULT)
 
     async def _take_snapshot(self, conversation_id: UUID) -> tuple[Wire, Position]:
         thread = await in_thread(lambda: read_thread(self._viewer(), conversation_id))
@@ -168,7 +175,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         return snapshot_frame(thread), Position.parse(thread.position)
 
     async def _look_again_and_again(self) -> None:
-        while True:
+        while not self._is_over:
             try:
                 await asyncio.wait_for(self._look_now.wait(), LOOK_EVERY_S)
             except TimeoutError:
@@ -177,10 +184,12 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             try:
                 await self._look()
             except SignedOut:
-                await self._close_signed_out()
-                return
+                await self._finish(CLOSE_SIGNED_OUT)
             except AWAY as error:
                 logger.warning("rights not read again: %s", type(error).__name__)
+            except Exception:  # a socket whose rights nobody reads again must not stay
+                logger.exception("looking again failed")
+                await self._finish(CLOSE_FAULT)
 
     async def _look(self) -> None:
         readable = await in_thread(self._readable, list(self._followed))
@@ -228,20 +237,26 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         await self._send(frame)
 
     async def _send(self, frame: Wire) -> None:
-        await self.send(text_data=json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
+        """Into nowhere once the socket is closed: its disconnect is on the way, and ends all this."""
+        if self._is_over:
+            return
+        try:
+            await self.send(text_data=json.dumps(frame, ensure_ascii=False, separators=(",", ":")))
+        except (OSError, RuntimeError):
+            self._is_over = True
 
-    async def _close_signed_out(self) -> None:
-        current = asyncio.current_task()
-        for followed in self._followed.values():
-            if followed.task is not current:
-                followed.task.cancel()
-        await self.close(CLOSE_SIGNED_OUT)
+    async def _finish(self, code: int) -> None:
+        if not self._is_over:
+            self._is_over = True
+            self._stop()
+            await self.close(code)
 
     def _stop(self) -> None:
-        for followed in self._followed.values():
-            followed.task.cancel()
-        if self._looking is not None:
-            self._looking.cancel()
+        """Whoever calls it from one of these tasks goes on to its own end."""
+        tasks = [followed.task for followed in self._followed.values()]
+        for task in [*tasks, self._looking]:
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
 
 
 def _call_service(viewer: User, frame: Request) -> services.Accepted:

@@ -19,7 +19,7 @@ from chatapp.errors import Unavailable
 BATCH = 100  # events in flight to one reader
 
 # A service of ours is away for a moment: wait, look again, lose nothing.
-AWAY = (RedisError, OperationalError, InterfaceError, OSError, Unavailable)
+AWAY = (RedisError, OperationalError, InterfaceError, Unavailable)
 
 
 class Following:

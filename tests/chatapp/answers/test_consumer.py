@@ -341,9 +341,16 @@ def test_binary_frame_is_answered_and_the_socket_stays(live_site: LiveSite, memb
 
 
 def test_words_of_an_error_follow_the_person(live_site: LiveSite, member: User) -> None:
-    with live_site.tab(member) as tab:
-        english = tab.ask("No model is set up")["message"]
-    assert english.startswith("No model")
+    """In a thread of a service, and on the loop where frames are decoded."""
+    words = {}
+    for language in ("en", "de"):
+        User.objects.update(language=language)
+        with live_site.tab(member) as tab:
+            asked = tab.ask("No model is set up")["message"]
+            tab.send("drop_tables")
+            words[language] = [asked, tab.receive_until("error")["message"]]
+    assert words["en"][0].startswith("No model")
+    assert all(german and german != english for english, german in zip(words["en"], words["de"], strict=True))
 
 
 def test_number_of_followed_conversations_is_bounded(live_site: LiveSite, member: User) -> None:
