@@ -46,7 +46,7 @@ class EndpointForm(LookMixin, forms.Form):
         label=_("Key"),
         max_length=1000,
         required=False,
-        help_text=_("Stored encrypted and never shown again. Leave empty to keep the stored one."),
+        help_text=_("Stored encrypted and never shown again."),
         widget=forms.PasswordInput(attrs={"autocomplete": "off"}),
     )
     forget_key = forms.BooleanField(label=_("Forget the stored key"), required=False)
@@ -81,11 +81,15 @@ class EndpointForm(LookMixin, forms.Form):
             kwargs["initial"] = {name: getattr(endpoint, name, None) for name in self.base_fields if name != "api_key"}
         super().__init__(*args, **kwargs)
         self.endpoint = endpoint
-        for name in LOCAL_FIXED if endpoint is not None and endpoint.is_local else self._without_key():
+        for name in self._not_offered():
             del self.fields[name]
+        if "forget_key" in self.fields:
+            self.fields["api_key"].help_text = _("A key is stored. Leave empty to keep it.")
 
-    def _without_key(self) -> tuple[str, ...]:
-        """There is nothing to forget where no key is stored."""
+    def _not_offered(self) -> tuple[str, ...]:
+        """What the configuration says; and forgetting a key where none is stored."""
+        if self.endpoint is not None and self.endpoint.is_local:
+            return LOCAL_FIXED
         return () if self.endpoint is not None and self.endpoint.api_key_encrypted else ("forget_key",)
 
     def clean_name(self) -> str:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from django.utils.translation import gettext as in_persons_language
+
 from chatapp.endpoints.models import Endpoint
 
 
@@ -19,6 +21,20 @@ class EndpointChoice:
 
 def list_choices() -> list[EndpointChoice]:
     """The endpoints that may be asked, the default one first."""
-    columns = ("id", "name", "note", "context_length", "thinking", "vision", "is_default")
-    rows = Endpoint.objects.filter(is_enabled=True).order_by("-is_default", "name")
-    return [EndpointChoice(*row) for row in rows.values_list(*columns)]
+    return [
+        EndpointChoice(
+            id=row.id,
+            name=row.name,
+            note=_words(row),
+            context_length=row.context_length,
+            thinking=row.thinking,
+            vision=row.vision,
+            is_default=row.is_default,
+        )
+        for row in Endpoint.objects.filter(is_enabled=True).order_by("-is_default", "name")
+    ]
+
+
+def _words(endpoint: Endpoint) -> str:
+    """Our own note about our own model is translated; what an owner has typed stays as it is."""
+    return in_persons_language(endpoint.note) if endpoint.is_local and endpoint.note else endpoint.note

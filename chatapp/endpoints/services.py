@@ -9,6 +9,7 @@ from uuid import UUID
 from django.conf import settings
 from django.db import transaction
 from django.db.models.functions import Now
+from django.utils.translation import gettext_noop
 
 from chatapp.context.counting import learned_ratio
 from chatapp.endpoints.dialects import Continuation, Key, Target
@@ -17,7 +18,8 @@ from chatapp.endpoints.probe import ProbeReport
 from chatapp.endpoints.secrets import decrypt_key, encrypt_key
 
 LOCAL_NAME = "SmolLM2 135M (sparse mixture of experts)"
-LOCAL_NOTE = "A small demonstration model, English only. Connect a larger one in Settings."
+# Stored in English; the chat page says it in the person's language.
+LOCAL_NOTE = gettext_noop("A small demonstration model, English only. Connect a larger one in Settings.")
 LOCAL_CONTEXT = 8192
 LOCAL_MAX_OUTPUT = 1024  # so small a model rarely has more to say, and loops when it tries
 

@@ -52,7 +52,7 @@ def edit_endpoint(request: HttpRequest, endpoint_id: UUID | None = None) -> Http
         saved = services.save_endpoint(form.endpoint_fields(), endpoint_id)
         messages.success(request, _("Saved. “Try it” shows what the endpoint can do."))
         return redirect("endpoint", saved.pk)
-    context = {"form": form, "endpoint": endpoint, "has_key": bool(endpoint and endpoint.api_key_encrypted)}
+    context = {"form": form, "endpoint": endpoint}
     return render(request, "endpoints/form.html", context, status=422 if form.errors else 200)
 
 

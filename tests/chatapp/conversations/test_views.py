@@ -10,6 +10,7 @@ from chatapp.accounts.models import User
 from chatapp.conversations.models import Conversation, Message
 from chatapp.endpoints.models import Endpoint
 from chatapp.endpoints.selectors import list_choices
+from chatapp.endpoints.services import LOCAL_NOTE, ensure_local_endpoint
 from tests.site_fixtures import signed_in
 
 pytestmark = pytest.mark.django_db
@@ -45,6 +46,14 @@ def test_only_enabled_models_are_offered_the_default_first(endpoint: Endpoint) -
     Endpoint.objects.create(name="A", base_url="http://127.0.0.1:9/v1", model="a")
     Endpoint.objects.create(name="Off", base_url="http://127.0.0.1:9/v1", model="b", is_enabled=False)
     assert [choice.name for choice in list_choices()] == ["Scripted", "A"]
+
+
+@pytest.mark.parametrize("language", ["de", "zh-hans"])
+def test_our_own_models_note_speaks_the_persons_language(client: Client, language: str) -> None:
+    ensure_local_endpoint()
+    words = {"en": LOCAL_NOTE, "de": "Ein kleines Modell zur Vorführung", "zh-hans": "小型演示模型"}
+    assert words["en"] in client.get("/").content.decode()
+    assert words[language] in client.get("/", headers={"accept-language": language}).content.decode()
 
 
 def test_conversation_shows_its_active_branch_and_another_when_asked(
