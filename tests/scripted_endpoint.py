@@ -162,9 +162,13 @@ class ScriptedEndpoint:
             yield self._chunk(body, delta, first + index)
         if "no-finish" in script:
             return
-        finish = script.words.get("length") is not None and "length" or "stop"
+        finish = "length" if "length" in script else "odd\0\ud800" if "odd" in script else "stop"
         yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
-        if "no-usage" not in script:
+        if "odd" in script:
+            yield _event(
+                {"model": "m\0" * 300, "choices": [], "usage": {"prompt_tokens": 10**12, "completion_tokens": -1}}
+            )
+        elif "no-usage" not in script:
             usage = {"prompt_tokens": 100, "completion_tokens": len(words), "prompt_cache_hit_tokens": 64}
             yield _event({"choices": [], "usage": usage})
         if "no-done" not in script:
@@ -214,4 +218,8 @@ def _resplit(text: str) -> list[str]:
 
 
 def _event(data: dict[str, Any]) -> bytes:
-    return f"data: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+    text = json.dumps(data, ensure_ascii=False)
+    try:
+        return f"data: {text}\n\n".encode()
+    except UnicodeEncodeError:  # half a surrogate pair travels escaped
+        return f"data: {json.dumps(data)}\n\n".encode()

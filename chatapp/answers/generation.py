@@ -14,7 +14,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Literal, ParamSpec, TypeVar
 
-from django.db import InterfaceError, OperationalError
+from django.db import DatabaseError, InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
 from chatapp.answers.claims import LEASE_S, Claim, release
@@ -42,6 +42,7 @@ R = TypeVar("R")
 StopReason = Literal["cancel", "release", "lost"]
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
+UNSTORABLE = "The answer could not be stored."
 SHRINK = 0.6  # of a prompt that an endpoint finds too long: it counts more tokens than we do
 
 
@@ -53,8 +54,10 @@ class Patience:
     local_s: float = 90.0  # our own worker is restarted by the supervisor and loads its weights
     rate_limited_s: float = 90.0
     max_tries: int = 20  # however often it breaks off after a word more
+    max_local_tries: int = 400
     first_wait_s: float = 0.25
     longest_wait_s: float = 4.0
+    longest_local_s: float = 0.5  # asking our own worker whether it is back costs nothing
 
 
 class Stopped(Exception):
@@ -94,6 +97,11 @@ class Generation:
 
     def renewed(self, sent_at: float) -> None:
         self.lease_until = sent_at + LEASE_S
+
+    @property
+    def is_overdue(self) -> bool:
+        """Whether the lease may have run out on the database's clock."""
+        return time.monotonic() >= self.lease_until - LEASE_S / 2
 
     async def run(self) -> None:
         ending: Ending | None
@@ -335,6 +343,12 @@ class Generation:
                 await asyncio.sleep(0.3)
                 if self._stop_reason in ("release", "lost"):
                     return  # the lease runs out by itself; whoever comes next ends it
+            except DatabaseError as error:
+                # A value that a column does not take. An answer that cannot be stored ends all the same.
+                logger.error("answer %s: %s at %s", claim.answer_id, type(error).__name__, _place(error))
+                if ending.error_detail == UNSTORABLE:
+                    progress = None
+                ending = failed("internal", UNSTORABLE)
         if not ended:
             logger.info("answer %s was ended by another runner", claim.answer_id)
             return
@@ -378,6 +392,8 @@ class _Tries:
     def __init__(self, patience: Patience, is_local: bool) -> None:
         self._patience = patience
         self._budget_s = patience.local_s if is_local else patience.unreachable_s
+        self._longest_s = patience.longest_local_s if is_local else patience.longest_wait_s
+        self._max_tries = patience.max_local_tries if is_local else patience.max_tries
         self._since = time.monotonic()
         self._waited_s = 0.0
         self._total = 0
@@ -389,7 +405,7 @@ class _Tries:
     def next_wait_s(self, fault: EndpointError) -> float | None:
         self._total += 1
         self.failures += 1
-        wait_s = min(self._patience.longest_wait_s, self._patience.first_wait_s * 2 ** (self.failures - 1))
+        wait_s = min(self._longest_s, self._patience.first_wait_s * 2 ** min(self.failures - 1, 10))
         wait_s *= random.uniform(0.8, 1.2)  # the answers of a lost endpoint do not all come back at once
         if isinstance(fault, RateLimited):
             wait_s = max(wait_s, fault.retry_after_s or 0.0)
@@ -397,14 +413,14 @@ class _Tries:
             spent, budget = self._waited_s, self._patience.rate_limited_s
         else:
             spent, budget = time.monotonic() - self._since, self._budget_s
-        return None if spent > budget or self._total >= self._patience.max_tries else wait_s
+        return None if spent > budget or self._total >= self._max_tries else wait_s
 
 
 def _question_now(prepared: Prepared, progress: Progress) -> Question | None:
     """The question with what has been shown as its prefix; None where the answer has used up its length."""
     question, request = prepared.question, prepared.request
-    continues_earlier = bool(progress.start_text or progress.start_reasoning) and not request["asks_to_continue"]
-    if not progress.has_shown and not continues_earlier:
+    has_begun = bool(progress.start_text or progress.start_reasoning) and not request["asks_to_continue"]
+    if not prepared.can_continue or not (progress.has_shown or has_begun):
         return question
     prefix = Prefix(progress.text, progress.reasoning, tuple(progress.token_ids))
     if prepared.target.takes_token_ids:
@@ -433,15 +449,28 @@ def _tokens_shown(prepared: Prepared, progress: Progress) -> int:
 
 def _finished(completed: Completed, prepared: Prepared, progress: Progress, is_whole: bool) -> Ending:
     """A finished answer; its tokens are the endpoint's where it reported them for the whole of it."""
-    usage = completed.usage
-    return Ending(
+    usage, num_shown = completed.usage, _tokens_shown(prepared, progress)
+    ending = Ending(
         Status.FINISHED,
         finish_reason=completed.finish_reason,
         model_name=completed.model,
-        prompt_tokens=usage.prompt_tokens if usage else prepared.request["estimated_tokens"],
-        cached_tokens=usage.cached_tokens if usage else None,
-        completion_tokens=usage.completion_tokens if usage and is_whole else _tokens_shown(prepared, progress),
-        usage_estimated=usage is None or not (is_whole or progress.token_ids),
+        prompt_tokens=prepared.request["estimated_tokens"],
+        completion_tokens=num_shown,
+        usage_estimated=True,
+    )
+    if usage is None:
+        return ending
+    if is_whole:
+        num_prompt, num_completion = usage.prompt_tokens, usage.completion_tokens
+    else:
+        # What was shown before the last request went along in it as prompt, and is not to be counted twice.
+        num_prompt, num_completion = usage.prompt_tokens - max(0, num_shown - usage.completion_tokens), num_shown
+    return replace(
+        ending,
+        prompt_tokens=max(0, num_prompt),
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=num_completion,
+        usage_estimated=not (is_whole or progress.token_ids),
     )
 
 

@@ -241,8 +241,8 @@ def _messages(request: Request, loaded: Loaded) -> tuple[tuple[ChatMessage, ...]
     found: Sequence[Message] = [rows[id] for p in request["parts"] if (id := UUID(p["message"])) in rows]
     for row in found:
         messages.append(ChatMessage("user" if row.role == Message.Role.USER else "assistant", row.text))
-    if request["asks_to_continue"]:
-        begun = _first_units(loaded.progress.text, loaded.progress.start_text)
+    begun = _first_units(loaded.progress.text, loaded.progress.start_text)
+    if request["asks_to_continue"] and begun:
         messages += [ChatMessage("assistant", begun), ChatMessage("user", CONTINUE)]
     hashes = {str(row.id): text_sha256(row.text) for row in found}
     is_changed = any(hashes.get(part["message"]) != part["sha256"] for part in request["parts"])

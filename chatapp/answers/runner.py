@@ -84,6 +84,8 @@ class Runner:
     async def _claim(self) -> None:
         """Takes what is free, then sleeps until the bell, an answer's end or the sweep's time."""
         self._wake.clear()
+        if any(generation.is_overdue for generation in self._generations.values()):
+            await self._renew()  # after an outage: what is still ours goes on, it is not taken over
         free = self._concurrency - len(self._generations)
         if free > 0 and not self._stopping.is_set():
             sent_at = time.monotonic()

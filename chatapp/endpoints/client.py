@@ -15,7 +15,7 @@ from typing import Any, Literal, Self
 
 import httpx
 
-from chatapp.endpoints.deltas import Completed, Delta, ThinkSplitter, Usage, WellFormed
+from chatapp.endpoints.deltas import Completed, Delta, ThinkSplitter, Usage, WellFormed, storable
 from chatapp.endpoints.dialects import Question, Target, request_body, sent_fields
 from chatapp.endpoints.faults import (
     Dropped,
@@ -217,7 +217,7 @@ class _AnswerReader:
         if not self.finish_reason and not self._said_done:
             raise Dropped("The endpoint's answer broke off")
         where = self._reasoning_in or ("tags" if self._splitter.has_thought else "")
-        return Completed(self.finish_reason, self._usage, self._model, where)
+        return Completed(storable(self.finish_reason), self._usage, storable(self._model), where)
 
     def _read_chunk(self, chunk: dict[str, Any]) -> list[Delta]:
         if chunk.get("error"):
@@ -231,8 +231,8 @@ class _AnswerReader:
             return []
         self.finish_reason = str(choice.get("finish_reason") or self.finish_reason)
         message = choice.get("delta") or choice.get("message")
-        ids = choice.get("token_ids") if self._target.takes_token_ids else None
-        return list(self._read_message(message if isinstance(message, dict) else {}, tuple(ids or ())))
+        ids = _counts(choice.get("token_ids")) if self._target.takes_token_ids else ()
+        return self._read_message(message if isinstance(message, dict) else {}, ids)
 
     def _read_message(self, message: dict[str, Any], token_ids: tuple[int, ...]) -> list[Delta]:
         deltas: list[Delta] = []
@@ -258,12 +258,20 @@ def _text(value: Any) -> str:
 def _usage(value: Any) -> Usage | None:
     if not isinstance(value, Mapping):
         return None
-    prompt, completion = value.get("prompt_tokens"), value.get("completion_tokens")
-    if not isinstance(prompt, int) or not isinstance(completion, int):
+    counts = _counts([value.get("prompt_tokens"), value.get("completion_tokens")])
+    if not counts:
         return None
     details = value.get("prompt_tokens_details")
     cached = value.get("prompt_cache_hit_tokens", details.get("cached_tokens") if isinstance(details, dict) else None)
-    return Usage(prompt, completion, cached if isinstance(cached, int) else None)
+    prompt, completion = counts
+    return Usage(prompt, completion, next(iter(_counts([cached])), None))
+
+
+def _counts(values: Any) -> tuple[int, ...]:
+    """The numbers, where all of them are such as a column of ours holds; else nothing."""
+    if isinstance(values, list) and all(isinstance(value, int) and 0 <= value < 2**31 for value in values):
+        return tuple(values)
+    return ()
 
 
 def _splitter(target: Target, question: Question) -> ThinkSplitter:

@@ -96,8 +96,13 @@ class ThinkSplitter:
             self._held, self._held_ids = "", ()
 
 
+def storable(text: str) -> str:
+    """Without lone surrogates and NULs, which PostgreSQL does not take."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+
+
 class WellFormed:
-    """Joins surrogate pairs that were cut between chunks and removes what PostgreSQL cannot store."""
+    """Storable text out of chunks: surrogate pairs that were cut in two are joined."""
 
     def __init__(self) -> None:
         self._high = ""
@@ -107,4 +112,4 @@ class WellFormed:
         self._high = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
         if self._high:
             text = text[:-1]
-        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+        return storable(text)

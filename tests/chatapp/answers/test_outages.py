@@ -8,7 +8,7 @@ import pytest
 from django.db import connections
 
 from chatapp.accounts.models import User
-from chatapp.answers.claims import claim_answers, renew
+from chatapp.answers.claims import LEASE_S, claim_answers, renew
 from chatapp.answers.generation import Generation
 from chatapp.answers.models import Status
 from chatapp.answers.valkey import client as valkey
@@ -57,6 +57,21 @@ async def test_a_killed_server_is_waited_for(
     assert answer.status == Status.FINISHED and answer.fence == 1
     assert reader.text == answer.message.text == TEXT
     assert len(scripted.requests) == 1
+
+
+async def test_an_outage_longer_than_the_lease_is_no_takeover(
+    member: User, endpoint: Endpoint, scripted: ScriptedEndpoint, servers: Services
+) -> None:
+    await play(endpoint, scripted, "slow:60")
+    async with running():
+        accepted = await ask(member)
+        await shown(accepted, 4)
+        servers.kill("postgres")
+        await asyncio.sleep(LEASE_S + 0.5)
+        await asyncio.get_running_loop().run_in_executor(None, servers.revive, "postgres")
+        answer = await ended(accepted.answer_id)
+    assert answer.status == Status.FINISHED and answer.fence == 1
+    assert (await check_story(accepted)).text == TEXT
 
 
 async def test_a_lost_log_is_told_from_the_rows(member: User, endpoint: Endpoint, scripted: ScriptedEndpoint) -> None:

@@ -301,6 +301,17 @@ async def test_the_sweep_tells_what_a_crash_has_kept_back(
     assert answer.status == Status.FINISHED
 
 
+async def test_odd_values_of_an_endpoint_are_stored_as_far_as_they_can_be(
+    member: User, endpoint: Endpoint, scripted: ScriptedEndpoint
+) -> None:
+    await play(endpoint, scripted, "odd")
+    async with running():
+        accepted = await ask(member)
+        answer = await ended(accepted.answer_id)
+    assert answer.status == Status.FINISHED and answer.usage_estimated
+    assert (await check_story(accepted)).text == TEXT
+
+
 async def test_no_endpoint_is_a_clear_end(member: User, endpoint: Endpoint) -> None:
     accepted = await ask(member)
     await in_thread(Endpoint.objects.filter(pk=endpoint.pk).update, is_enabled=False)

@@ -21,7 +21,7 @@ def test_everything_fits() -> None:
     done = assemble("Be brief.", turns(2), 1000, Words())
     assert [m.role for m in done.messages] == ["system", "user", "assistant", "user", "assistant", "user"]
     assert done.left_out_turns == 0
-    assert done.estimated_tokens == 3 + 7 + 2 * (20 + 10) + 6
+    assert done.estimated_tokens == 3 + 8 + 2 * (20 + 12) + 7
 
 
 def test_oldest_whole_turns_are_left_out() -> None:
@@ -41,7 +41,7 @@ def test_the_prefix_stays_the_same_for_several_questions_after_a_trim() -> None:
 def test_a_question_too_long_names_both_numbers() -> None:
     with pytest.raises(ContextFull) as caught:
         assemble("", [Turn("old", "reply"), Turn("w " * 100)], 50, Words())
-    assert (caught.value.needed_tokens, caught.value.budget_tokens) == (108, 50)
+    assert (caught.value.needed_tokens, caught.value.budget_tokens) == (109, 50)
 
 
 def test_an_empty_system_text_and_an_empty_reply_make_no_message() -> None:
