@@ -35,7 +35,7 @@ def main() -> int:
     skipped = "" if only_lint else _provide_browser()
     steps = dict(LINT)
     if not only_lint:
-        steps["JavaScript"] = ["npm", "test", "--silent"]
+        steps["JavaScript"] = ["env", "NODE_OPTIONS=--test-reporter=spec", "npm", "test", "--silent"]
         steps["pytest"] = [str(BIN / "pytest")]
         if not skipped:
             # A run of its own: Playwright's synchronous loop and asyncio tests do not share a thread.
