@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from chatapp.endpoints.deltas import storable
+
 
 class EndpointError(Exception):
     """`detail` is for people: it never holds a key or a message's text."""
@@ -21,7 +23,7 @@ class EndpointError(Exception):
 
     def __init__(self, detail: str) -> None:
         super().__init__(detail)
-        self.detail = detail[:500]
+        self.detail = storable(detail)[:500]
 
 
 class Unreachable(EndpointError):

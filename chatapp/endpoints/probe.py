@@ -3,6 +3,7 @@
 Knows the HTTP client, no database. The facts it could establish are what services.store_probe keeps.
 """
 
+import re
 import time
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
@@ -17,10 +18,10 @@ from chatapp.endpoints.faults import EndpointError
 Check = Literal["models", "answer", "stream", "first_token", "usage", "seed", "reasoning", "continuation"]
 Outcome = Literal["yes", "no", "unknown"]
 
-ENOUGH_TOKENS = 400  # a thinking model must come to its answer
+ENOUGH_TOKENS = 300  # most thinking models have come to their answer by then
 _COUNTING = "Count from one to twelve in English words, in lower case, separated by commas. Write nothing else."
-# Cut inside a word: a model that merely answers again writes "seven" or starts over; only a true one writes "en".
-_CUT, _REST = "one, two, three, four, five, six, sev", "en"
+_WORD = re.compile(r"[A-Za-z]{5,}")
+_KEPT = 3  # letters of the cut word
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,11 +68,13 @@ async def probe(client: EndpointClient, target: Target) -> ProbeReport:
         return ProbeReport(False, (*lines, ProbeLine("answer", "no", error.detail)))
     takes_seed = "seed" not in client.refused_fields(target)
     lines += _about(trial, takes_seed)
-    continuation, line = await _continuation(client, target, question)
-    facts: dict[str, Any] = {"takes_seed": takes_seed, "continuation": continuation}
+    continuation, line = await _continuation(client, target, question, trial.text)
+    facts: dict[str, Any] = {"takes_seed": takes_seed}
+    if line.outcome != "unknown":
+        facts["continuation"] = continuation
     if trial.reasoning and not target.switches_thinking:
         facts["thinking"] = "always"
-    return ProbeReport(bool(trial.text), (*lines, line), facts)
+    return ProbeReport(bool(trial.text or trial.reasoning), (*lines, line), facts)
 
 
 async def _listed(client: EndpointClient, target: Target) -> ProbeLine:
@@ -114,9 +117,19 @@ def _about(trial: _Trial, takes_seed: bool) -> list[ProbeLine]:
     ]
 
 
-async def _continuation(client: EndpointClient, target: Target, question: Question) -> tuple[Continuation, ProbeLine]:
-    """The first way in which a reply goes on inside the cut word."""
-    cut = replace(question, prefix=Prefix(_CUT), max_tokens=24)
+async def _continuation(
+    client: EndpointClient, target: Target, question: Question, text: str
+) -> tuple[Continuation, ProbeLine]:
+    """The first way in which the model's own answer, cut inside a word, goes on with the rest of that word.
+
+    A model that merely answers again writes the whole word, or starts over.
+    """
+    words = list(_WORD.finditer(text))
+    if not words:
+        return "none", ProbeLine("continuation", "unknown")
+    word = words[len(words) // 2]
+    rest = word.group()[_KEPT:]
+    cut = replace(question, prefix=Prefix(text[: word.start() + _KEPT]), max_tokens=24)
     said = ""
     ways: tuple[Continuation, ...] = ("prefix_true", "continue_final_message")
     for way in ways:
@@ -125,7 +138,7 @@ async def _continuation(client: EndpointClient, target: Target, question: Questi
         except EndpointError as error:
             said = error.detail
             continue
-        if trial.text.startswith(_REST):
+        if trial.text.startswith(rest):
             return way, ProbeLine("continuation", "yes", way)
         said = "the reply starts again"
     return "none", ProbeLine("continuation", "no", said)
