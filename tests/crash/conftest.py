@@ -6,11 +6,11 @@ from collections.abc import Generator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
-from tests.crash.reader import Reader
+from tests.crash.asked import Asked
 from tests.crash.site import Site
 from tests.scripted_endpoint import ScriptedEndpoint
 
@@ -113,13 +113,20 @@ def site(whole_site: Site) -> Iterator[Site]:
         whole_site.wait_row_ended(answer, 20)
 
 
-@pytest.fixture
-def tabs(site: Site) -> Iterator[ExitStack]:
-    with ExitStack() as stack:
-        yield stack
+class Ask(Protocol):
+    def __call__(self, question: str, endpoint: str | None = None) -> Asked: ...
 
 
 @pytest.fixture
-def tab(site: Site) -> Iterator[Reader]:
-    with site.tab() as tab:
-        yield tab
+def ask(site: Site) -> Iterator[Ask]:
+    """Asks in a new tab, in a conversation of its own; without an endpoint, our own worker."""
+    with ExitStack() as tabs:
+        yield asking(site, tabs)
+
+
+def asking(site: Site, tabs: ExitStack) -> Ask:
+    def ask(question: str, endpoint: str | None = None) -> Asked:
+        tab = tabs.enter_context(site.tab())
+        return Asked(site, tab, tab.ask(question, endpoint=endpoint))
+
+    return ask

@@ -6,6 +6,8 @@ Rows are read with SQL over a connection of its own: what a test compares with m
 import os
 import re
 import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,8 +25,8 @@ from tests.crash.reader import Reader
 from tests.crash.waiting import wait_until
 
 PASSWORD = "a plain long password"
-# Long enough to be killed in, short enough to be waited for: two seconds on two idle cores, twenty on busy ones.
-LONGEST_ANSWER = 80
+# Tokens. Long enough to be killed in, short enough to be waited for: two seconds on an idle core.
+LONGEST_ANSWER = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,8 @@ class Row:
 class Site:
     def __init__(self, folder: Path) -> None:
         self.data = DataDir(folder / "data")
-        self._environ = {**without_settings(), "SONDE_PORT": str(free_ports(1)[0])}
+        # One thread: where cores are shared with other work, two wait for each other most of the time.
+        self._environ = {**without_settings(), "SONDE_PORT": str(free_ports(1)[0]), "OMP_NUM_THREADS": "1"}
         self.stack = Stack(self.data, self._environ)
         self._session_key = ""
 
@@ -65,6 +68,19 @@ class Site:
 
     def stop(self) -> None:
         self.stack.stop()
+
+    @contextmanager
+    def without(self, name: str) -> Iterator[None]:
+        """One process is away until the block ends."""
+        self.stack.stop_process(name)
+        try:
+            yield
+        finally:
+            self.stack.start_process(name)
+
+    def kill(self, name: str) -> None:
+        """`kill -9`; the supervisor has started it again when this returns."""
+        self.stack.wait_restarted(name, self.stack.kill(name, signal.SIGKILL), 20)
 
     def kill_everything(self) -> None:
         """As a power cut would: the supervisor and all it has started, at once."""
@@ -131,17 +147,30 @@ class Site:
             response = self._post(client, f"{self.stack.url}settings/endpoints/new", fields)
         return response.headers["location"].rpartition("/")[2]
 
+    def begin_trial(self, endpoint: str) -> None:
+        """The owner's button: the worker for tasks tries the endpoint."""
+        with self.browser() as client:
+            page = f"{self.stack.url}settings/endpoints/{endpoint}"
+            self._post(client, page, {}, f"{page}/try")
+
+    def probe_report(self, endpoint: str) -> dict[str, Any]:
+        [row] = self.execute("SELECT probe_report FROM endpoints_endpoint WHERE id = %s", endpoint)
+        report: dict[str, Any] = row["probe_report"]
+        return report
+
     def shorten_answers(self) -> None:
         self.execute("UPDATE endpoints_endpoint SET max_output_tokens = %s WHERE is_local", LONGEST_ANSWER)
 
     def browser(self) -> httpx.Client:
         return httpx.Client(cookies={"sessionid": self._session_key}, timeout=10)
 
-    def _post(self, client: httpx.Client, url: str, fields: dict[str, str]) -> httpx.Response:
+    def _post(self, client: httpx.Client, url: str, fields: dict[str, str], action: str = "") -> httpx.Response:
         page = client.get(url).raise_for_status()
         token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', page.text)
         assert token is not None, f"no form at {url}"
-        response = client.post(url, data={**fields, "csrfmiddlewaretoken": token[1]}, headers={"Referer": url})
+        response = client.post(
+            action or url, data={**fields, "csrfmiddlewaretoken": token[1]}, headers={"Referer": url}
+        )
         assert response.status_code == 302, (
             f"{response.status_code} {re.findall('form__error[^<]*<[^<]*', response.text)}"
         )
