@@ -50,6 +50,16 @@ class Span:
     chunks: list[Chunk]
 
 
+@dataclass(slots=True)
+class Query:
+    """What one layer asks with; the index parts only where a sequence is longer than index_topk."""
+
+    nope_THN: Tensor
+    rotary_THP: Tensor
+    index_TIJ: Tensor | None = None
+    index_weights_TI: Tensor | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Step:
     """What all layers share: made once from the batch."""
@@ -144,52 +154,36 @@ class Attention:
             torch.cat((latent_TGR, rotary_TGP), dim=-1).to(cache.latent_LNBGW.dtype),
             index_keys_TJ.to(cache.index_LNBJ.dtype),
         )
-        index_query = self._index_query(x_TD, query_source_TX, step) if step.is_sparse else None
-        outputs = [
-            self._attend(query_nope_THN, query_rotary_THP, index_query, span, cache, x_TD.dtype) for span in step.spans
-        ]
+        query = Query(query_nope_THN, query_rotary_THP)
+        if step.is_sparse:
+            query.index_TIJ = self._indexer.queries(query_source_TX, step.rope)
+            query.index_weights_TI = self._indexer.head_weights(x_TD)
+        outputs = [self._attend(query, chunk, span, cache) for span in step.spans for chunk in span.chunks]
         return self._output((outputs[0] if len(outputs) == 1 else torch.cat(outputs)).flatten(1))
 
-    def _index_query(self, x_TD: Tensor, source_TX: Tensor, step: Step) -> tuple[Tensor, Tensor]:
-        return self._indexer.queries(source_TX, step.rope), self._indexer.head_weights(x_TD)
+    def _attend(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
+        """Attention of one chunk of rows: (rows, H, R) where the output is folded, else (rows, H, V)."""
+        rows, num_rows = slice(chunk.start, chunk.stop), chunk.stop - chunk.start
+        visible_TC, causal = chunk.visible_TC, chunk.causal
+        if chunk.length > self._config.index_topk:
+            visible_TC, causal = self._select(query, chunk, span, cache), False
+        if visible_TC is not None and num_rows == 1:
+            latent_CGW = cache.read_latents_at(self._layer, _slots(visible_TC[0], span.block_ids_B, cache.block_size))
+            visible_TC = None
+        else:
+            latent_CGW = cache.read_latents(self._layer, span.blocks, chunk.length)
+        attend = self._expanded if self._expands and num_rows > 1 else self._absorbed
+        nope_THN, rotary_THP = query.nope_THN[rows], query.rotary_THP[rows]
+        return attend(nope_THN, rotary_THP, latent_CGW.to(rotary_THP.dtype), visible_TC, causal)
 
-    def _attend(
-        self,
-        query_nope_THN: Tensor,
-        query_rotary_THP: Tensor,
-        index_query: tuple[Tensor, Tensor] | None,
-        span: Span,
-        cache: PagedCache,
-        dtype: torch.dtype,
-    ) -> Tensor:
-        """Attention of one sequence's rows: (rows, H, R) where the output is folded, else (rows, H, V)."""
-        block_size, topk = cache.block_size, self._config.index_topk
-        is_sparse = span.context_len > topk
-        index_keys_CJ = cache.read_index_keys(self._layer, span.blocks, span.context_len) if is_sparse else None
-        cached_CGW: Tensor | None = None
-        outputs = []
-        for chunk in span.chunks:
-            rows = slice(chunk.start, chunk.stop)
-            visible_TC, causal = chunk.visible_TC, chunk.causal
-            chosen_CGW: Tensor | None = None
-            if chunk.length > topk:
-                assert index_query is not None and index_keys_CJ is not None
-                scores_TC = score(index_query[0][rows], index_query[1][rows], index_keys_CJ[: chunk.length])
-                seen_TC = torch.ones_like(scores_TC, dtype=torch.bool) if visible_TC is None else visible_TC
-                visible_TC, causal = select_topk(scores_TC, seen_TC, topk), False
-                if chunk.stop - chunk.start == 1:
-                    positions_K = visible_TC[0].nonzero()[:, 0]
-                    slots_K = span.block_ids_B[positions_K // block_size] * block_size + positions_K % block_size
-                    chosen_CGW, visible_TC = cache.read_latents_at(self._layer, slots_K), None
-            if chosen_CGW is None:
-                if cached_CGW is None:
-                    cached_CGW = cache.read_latents(self._layer, span.blocks, span.context_len)
-                chosen_CGW = cached_CGW[: chunk.length]
-            attend = self._expanded if self._expands and chunk.stop - chunk.start > 1 else self._absorbed
-            outputs.append(
-                attend(query_nope_THN[rows], query_rotary_THP[rows], chosen_CGW.to(dtype), visible_TC, causal)
-            )
-        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
+    def _select(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
+        """bool (rows, C): the positions the indexer keeps for each row."""
+        assert query.index_TIJ is not None and query.index_weights_TI is not None
+        rows = slice(chunk.start, chunk.stop)
+        keys_CJ = cache.read_index_keys(self._layer, span.blocks, chunk.length)
+        scores_TC = score(query.index_TIJ[rows], query.index_weights_TI[rows], keys_CJ)
+        visible_TC = torch.ones_like(scores_TC, dtype=torch.bool) if chunk.visible_TC is None else chunk.visible_TC
+        return select_topk(scores_TC, visible_TC, self._config.index_topk)
 
     def _absorbed(
         self,
@@ -236,6 +230,8 @@ class Attention:
         self, query_THX: Tensor, key_GCX: Tensor, value_GCY: Tensor, visible_TC: Tensor | None, causal: bool
     ) -> Tensor:
         """Softmax in fp32 over the C keys of each head's group: (T, H, Y)."""
+        if key_GCX.shape[-1] != value_GCY.shape[-1]:
+            return self._softmax_average_folded(query_THX, key_GCX, value_GCY, visible_TC)
         out_1HTY = F.scaled_dot_product_attention(
             query_THX.transpose(0, 1)[None],
             key_GCX[None],
@@ -246,6 +242,28 @@ class Attention:
             enable_gqa=len(key_GCX) != query_THX.shape[1],
         )
         return out_1HTY[0].transpose(0, 1)
+
+    def _softmax_average_folded(
+        self, query_THX: Tensor, key_GCX: Tensor, value_GCY: Tensor, visible_TC: Tensor | None
+    ) -> Tensor:
+        """The same with a group's heads as rows: no fused kernel takes unequal widths, and the general one would copy
+        the latents once for each head (1.2 GB a layer at 8192 tokens and 128 heads)."""
+        num_rows, groups = len(query_THX), len(key_GCX)
+        query_GXX = torch.unflatten(query_THX, 1, (groups, -1)).permute(1, 2, 0, 3).flatten(1, 2)
+        out_1GXY = F.scaled_dot_product_attention(
+            query_GXX[None],
+            key_GCX[None],
+            value_GCY[None],
+            attn_mask=None if visible_TC is None else visible_TC.repeat(query_GXX.shape[1] // num_rows, 1),
+            scale=self._config.softmax_scale,
+        )
+        return torch.unflatten(out_1GXY[0], 1, (-1, num_rows)).permute(2, 0, 1, 3).flatten(1, 2)
+
+
+def _slots(chosen_C: Tensor, block_ids_B: Tensor, block_size: int) -> Tensor:
+    """Where the chosen positions of one sequence lie in the cache."""
+    positions_K = chosen_C.nonzero()[:, 0]
+    return block_ids_B[positions_K // block_size] * block_size + positions_K % block_size
 
 
 def _fold(output_DHV: Tensor, value_up_HVR: Tensor) -> Tensor:
