@@ -56,7 +56,11 @@ class LiveSite:
     def tab_of_session(self, session_key: str, origin: str | None = None) -> Iterator["Tab"]:
         headers = {"Cookie": f"{settings.SESSION_COOKIE_NAME}={session_key}"}
         with connect(
-            f"ws://{self.host}/ws", origin=origin or self.url, additional_headers=headers, max_size=None
+            f"ws://{self.host}/ws",
+            origin=origin or self.url,
+            additional_headers=headers,
+            max_size=None,
+            close_timeout=1,
         ) as connection:
             yield Tab(connection)
 

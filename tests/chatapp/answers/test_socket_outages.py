@@ -52,6 +52,22 @@ def test_socket_outlives_valkey(
         assert tab.receive_until("event")["event"]["title"] == "Back"
 
 
+def test_bells_ring_again_after_valkey_came_back(
+    live_site: LiveSite, member: User, conversation: Conversation, servers: Services, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by looking: without bells a stream would go on in steps of five seconds until the web process restarts."""
+    with live_site.tab(member) as tab:
+        tab.follow(conversation.pk)
+        tab.receive_until("snapshot")
+        servers.kill("valkey")
+        servers.revive("valkey")
+        tab.receive_until("snapshot")
+        monkeypatch.setattr(consumer, "LOOK_EVERY_S", 60)
+        time.sleep(2.5)  # the last short look, and the second after which the layer connects again
+        BlockingEventLog().append(conversation.pk, TitleChanged("Ring"))
+        assert tab.receive_until("event", timeout_s=2)["event"]["title"] == "Ring"
+
+
 def test_socket_outlives_postgres(
     live_site: LiveSite, member: User, endpoint: Endpoint, conversation: Conversation, servers: Services
 ) -> None:
