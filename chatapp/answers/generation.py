@@ -287,6 +287,7 @@ class Generation:
         assert self._progress is not None
         notice = Notice(self.claim.answer_id, self.claim.message_id, code, params)
         self._progress.note(notice)
+        await self._patiently(self.save)  # readers fetch the message when they hear of it
         await self._append(notice)
 
     def _event_started(self, progress: Progress) -> AnswerStarted:

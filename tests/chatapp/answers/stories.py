@@ -78,7 +78,7 @@ async def row(answer_id: UUID) -> Answer:
     return await in_thread(Answer.objects.select_related("message__conversation", "endpoint").get, pk=answer_id)
 
 
-async def until(answer_id: UUID, is_so: Callable[[Answer], bool], timeout_s: float = 15.0) -> Answer:
+async def until(answer_id: UUID, is_so: Callable[[Answer], bool], timeout_s: float = 30.0) -> Answer:
     give_up = time.monotonic() + timeout_s
     while time.monotonic() < give_up:
         answer = await row(answer_id)
@@ -96,7 +96,7 @@ async def ended(answer_id: UUID) -> Answer:
 async def shown(accepted: Accepted, words: int) -> "Reader":
     """A reader who has seen at least so many words."""
     reader = Reader(accepted)
-    give_up = time.monotonic() + 10
+    give_up = time.monotonic() + 30
     while time.monotonic() < give_up:
         await reader.catch_up()
         if reader.text.count(" ") >= words:
