@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from django.db.models import Count, Q
 from django.db.models.functions import Now
@@ -32,7 +33,7 @@ class Attempt:
 def begin_attempt(email: str, address: str) -> Attempt | None:
     """None where the door is locked; a refused attempt does not lengthen the lock."""
     SignInFailure.objects.filter(created_at__lt=Now() - WINDOW).delete()
-    account = _fold(email)
+    account, address = _fold(email), _place(address)
     failure = SignInFailure.objects.create(account=account, address=address)
     here, theirs = Q(address=address), Q(account=account)
     counts = SignInFailure.objects.filter(here | theirs).aggregate(
@@ -47,3 +48,14 @@ def begin_attempt(email: str, address: str) -> Attempt | None:
 def _fold(email: str) -> str:
     """A keyed hash: what strangers type (a password in the wrong field) is not stored readably."""
     return salted_hmac("chatapp.accounts.lockout", email.strip().casefold(), algorithm="sha256").hexdigest()
+
+
+def _place(address: str) -> str:
+    """One household or server of IPv6 has a whole /64 of addresses to guess from."""
+    try:
+        parsed = ip_address(address)
+    except ValueError:  # a Unix socket has none
+        return ""
+    if isinstance(parsed, IPv6Address):
+        return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False).network_address)
+    return str(parsed)

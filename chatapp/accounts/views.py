@@ -152,5 +152,5 @@ def _profile_form(user: User) -> ProfileForm:
 def _next(request: HttpRequest) -> str:
     """Where to go on: the asked-for path of this site, never another site."""
     target = request.POST.get("next") or request.GET.get("next") or ""
-    safe = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
-    return target if safe else "/"
+    is_ours = url_has_allowed_host_and_scheme(target, {request.get_host()}, require_https=request.is_secure())
+    return target if is_ours and target.startswith("/") else "/"

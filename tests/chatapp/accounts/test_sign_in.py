@@ -77,6 +77,21 @@ def test_one_account_guessed_from_many_places_is_locked(member: User) -> None:
     assert lockout.begin_attempt(member.email, "198.51.100.1") is None
 
 
+@pytest.mark.parametrize(
+    ("one", "other", "is_same"),
+    [
+        ("2001:db8::1", "2001:db8::ffff", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("", "192.0.2.1", False),
+    ],
+)
+def test_addresses_of_one_network_are_one_place(member: User, one: str, other: str, is_same: bool) -> None:
+    for _attempt in range(lockout.MOST_FOR_PAIR):
+        lockout.begin_attempt(member.email, one)
+    assert (lockout.begin_attempt(member.email, other) is None) == is_same
+
+
 def test_what_is_typed_at_the_door_is_not_kept(member: User) -> None:
     enter(Client(), "my.secret@example.org", "guess")
     assert "secret" not in SignInFailure.objects.get().account
@@ -88,7 +103,9 @@ def test_success_forgets_earlier_mistakes(member: User) -> None:
     assert not SignInFailure.objects.exists()
 
 
-@pytest.mark.parametrize("target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil"])
+@pytest.mark.parametrize(
+    "target", ["https://evil.example/", "//evil.example", "javascript:alert(1)", "\\\\evil", "/\\evil", "account"]
+)
 def test_the_way_on_never_leaves_the_site(member: User, target: str) -> None:
     response = Client().post("/sign-in", {"email": member.email, "password": PASSWORD, "next": target})
     assert response.headers["Location"] == "/"
