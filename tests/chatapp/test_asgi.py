@@ -5,7 +5,7 @@ from http.client import HTTPConnection
 
 import pytest
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 
 from chatapp.accounts.models import User
 from tests.live_site import LiveSite
@@ -13,7 +13,8 @@ from tests.site_fixtures import signed_in
 
 
 @pytest.mark.django_db(transaction=True)
-def test_requests_leave_no_connection_to_the_database(member: User) -> None:
+def test_requests_leave_no_connection_to_the_database(member: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(connections.settings["default"], "CONN_MAX_AGE", 60)  # as in the site; tests have 0
     cookie = f"{settings.SESSION_COOKIE_NAME}={signed_in(member).cookies[settings.SESSION_COOKIE_NAME].value}"
     statuses: list[int] = []
 
