@@ -12,4 +12,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "purge-deleted": {"task": "chatapp.conversations.tasks.purge_deleted", "schedule": crontab(hour=3, minute=20)},
+    "expired-sessions": {
+        "task": "chatapp.accounts.tasks.remove_expired_sessions",
+        "schedule": crontab(hour=3, minute=40),
+    },
 }
