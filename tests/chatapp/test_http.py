@@ -70,6 +70,7 @@ def test_database_that_is_gone_is_said_to_be_away(member: User) -> None:
     client = signed_in(member)
     client.raise_request_exception = False
     assert client.get("/account").status_code == 200
+
     def refuse(*args: object, **kwargs: object) -> None:
         raise OperationalError("gone") from psycopg.OperationalError("gone")
 
