@@ -17,6 +17,10 @@ class Vocabulary(Protocol):
 
     def encode(self, text: str) -> list[int]: ...
 
+    def encode_bytes(self, text: bytes) -> list[int]: ...
+
+    def tokens_along(self, text: bytes) -> list[int]: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Piece:
@@ -39,7 +43,10 @@ class _Held:
 
 
 class Detokenizer:
-    def __init__(self, vocabulary: Vocabulary, stop: Seq[str] = (), prefix_token_ids: Seq[int] = ()) -> None:
+    def __init__(
+        self, vocabulary: Vocabulary, stop: Seq[str] = (), prefix_token_ids: Seq[int] = (), heal: bytes = b""
+    ) -> None:
+        """`heal` is text the reader has already, which the first tokens write again: it is not told twice."""
         self._vocabulary = vocabulary
         self._stop = tuple(stop)
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
@@ -50,12 +57,13 @@ class Detokenizer:
         self._tail = ""
         for token_id in prefix_token_ids:
             self._tail = self._shorten(self._tail + self._decode(token_id))
+        self._tail = self._shorten(self._tail + heal.decode("utf-8", "replace"))
+        self._num_known = len(heal)
 
     def push(self, token_id: int) -> Piece:
         """What has become final with this token; `stopped` when its text completed a stop string."""
-        self._held_text += self._decode(token_id)
-        whole = not self._decoder.getstate()[0]
-        self._held.append(_Held(token_id, len(self._held_text) if whole else None))
+        for new_id in self._without_known(token_id):
+            self._hold(new_id)
         cut = self._find_stop()
         if cut is not None:
             return self._stop_at(cut)
@@ -64,6 +72,19 @@ class Detokenizer:
     def finish(self) -> Piece:
         """Nothing follows: what looked like the beginning of a stop string is text. Half a character is dropped."""
         return self._release(len(self._held_text))
+
+    def _hold(self, token_id: int) -> None:
+        self._held_text += self._decode(token_id)
+        whole = not self._decoder.getstate()[0]
+        self._held.append(_Held(token_id, len(self._held_text) if whole else None))
+
+    def _without_known(self, token_id: int) -> list[int]:
+        """Tokens for what is new in this one: itself, but where a known text ends inside it."""
+        if self._num_known == 0:
+            return [token_id]
+        new = self._vocabulary.token_bytes(token_id)[self._num_known :]
+        self._num_known = max(0, self._num_known - len(self._vocabulary.token_bytes(token_id)))
+        return self._vocabulary.encode_bytes(new)
 
     def _decode(self, token_id: int) -> str:
         return self._decoder.decode(self._vocabulary.token_bytes(token_id))

@@ -104,7 +104,7 @@ class Engine:
             sequence = Sequence.from_request(request, choice)
             try:
                 self._outputs[sequence] = _Output(
-                    Detokenizer(self.vocabulary, request.params.stop, request.prefix_token_ids)
+                    Detokenizer(self.vocabulary, request.params.stop, request.prefix_token_ids, request.heal)
                 )
                 self.scheduler.add(sequence)
             except Exception as error:  # a broken request is answered, it does not stop the engine
@@ -175,7 +175,9 @@ class Engine:
         reason = sequence.length_reached(self.max_model_len)
         if reason is not None:  # max_tokens=0: only the prompt was to be scored
             return self._finish(sequence, reason)
-        sample = self.sampler.sample(rows_LV[-1], sequence)
+        allowed_ids = self.vocabulary.tokens_along(sequence.heal) if sequence.heal else None
+        sample = self.sampler.sample(rows_LV[-1], sequence, allowed_ids)
+        sequence.heal = sequence.heal[len(self.vocabulary.token_bytes(sample.token_id)) :]
         self.stats.num_generated_tokens += 1
         reason = sequence.append(sample.token_id, self.max_model_len)
         if reason == "stop":  # the end token itself is not text

@@ -43,12 +43,15 @@ class Sampler:
         # Kept as long as the sequence itself: counting 8192 tokens anew for each step would cost more than the draw.
         self._counts: WeakKeyDictionary[Sequence, _TokenCounts] = WeakKeyDictionary()
 
-    def sample(self, logits_V: Tensor, sequence: Sequence) -> Sample:
-        """The next token of `sequence`. Raises SamplingError."""
+    def sample(self, logits_V: Tensor, sequence: Sequence, allowed_ids: list[int] | None = None) -> Sample:
+        """The next token of `sequence`, one of `allowed_ids` where they are given. Raises SamplingError."""
         params = sequence.params
         if not math.isfinite(float(logits_V.sum())):  # 8 times faster than looking at each
             raise SamplingError("the model gave logits that are not finite")
         penalised_V = self._penalise(logits_V, sequence)
+        if allowed_ids is not None:
+            allowed_K = torch.tensor(allowed_ids, dtype=torch.int64, device=logits_V.device)
+            penalised_V = torch.full_like(logits_V, -1e9).index_copy(0, allowed_K, penalised_V[allowed_K])
         if params.temperature == 0.0:
             token_id = int(penalised_V.argmax())
         else:
@@ -88,7 +91,7 @@ class _TokenCounts:
         device = self.ids_U.device
         new_ids = torch.tensor(sequence.token_ids[self._num_counted :], dtype=torch.int64, device=device)
         num_new_prompt = max(0, sequence.num_prompt_tokens - self._num_counted)
-        self.ids_U = torch.cat([self.ids_U, new_ids]).unique()
+        self.ids_U = torch.unique(torch.cat([self.ids_U, new_ids]))
         output_ids = new_ids[num_new_prompt:]
         self.output_V.index_add_(0, output_ids, torch.ones_like(output_ids, dtype=torch.float32))
         self._num_counted = sequence.num_tokens

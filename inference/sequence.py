@@ -51,6 +51,8 @@ class GenerationRequest:
     prompt_token_ids: tuple[int, ...]
     params: SamplingParams
     prefix_token_ids: tuple[int, ...] = ()
+    # The end of a prefix that was given as text: written again by the model, since text may be cut inside a token.
+    heal: bytes = b""
     num_choices: int = 1
 
 
@@ -76,6 +78,7 @@ class Sequence:
     num_cached_tokens: int = 0
     num_preemptions: int = 0
     prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list)
+    heal: bytes = b""  # bytes that the next tokens must begin with
 
     @classmethod
     def from_request(cls, request: GenerationRequest, choice: int) -> Sequence:
@@ -86,6 +89,7 @@ class Sequence:
             token_ids=[*request.prompt_token_ids, *request.prefix_token_ids],
             num_prompt_tokens=len(request.prompt_token_ids),
             num_prefix_tokens=len(request.prefix_token_ids),
+            heal=request.heal,
         )
 
     @property

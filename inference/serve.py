@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -65,6 +66,9 @@ def serve(settings: ServeSettings) -> int:
     torch.set_num_threads(settings.threads)
     server = _Server(settings)
     asyncio.run(server.serve())
+    if server.worker.is_loading:  # its thread is inside torch, where an orderly exit would abort the process
+        logging.shutdown()
+        os._exit(0)
     if server.worker.failure is not None:
         print(f"inference: {server.worker.failure}", file=sys.stderr)
         return 1

@@ -7,6 +7,8 @@ the tokens' bytes joined, which makes streaming exact.
 from __future__ import annotations
 
 import json
+from bisect import bisect_left
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +60,32 @@ class Tokenizer:
 
     def decode(self, token_ids: list[int]) -> str:
         return b"".join(self.token_bytes(token_id) for token_id in token_ids).decode("utf-8", "replace")
+
+    def encode_bytes(self, text: bytes) -> list[int]:
+        """The same for bytes that need not be whole characters."""
+        try:
+            return self.encode(text.decode())
+        except UnicodeDecodeError:
+            return [self._id_of_bytes[bytes([byte])] for byte in text]
+
+    def tokens_along(self, text: bytes) -> list[int]:
+        """Tokens that begin with `text` or with which `text` begins: what may be written next if it must be written."""
+        first = bisect_left(self._sorted_bytes, text)
+        last = bisect_left(self._sorted_bytes, text + b"\xff" * 64, lo=first)
+        along = [self._id_of_bytes[found] for found in self._sorted_bytes[first:last] if found.startswith(text)]
+        shorter = (self._id_of_bytes.get(text[:length]) for length in range(1, len(text)))
+        return along + [token_id for token_id in shorter if token_id is not None]
+
+    @cached_property
+    def _id_of_bytes(self) -> dict[bytes, int]:
+        """Every token that is text. Made when first asked for: 0.1 s and 8 MB for 49152 tokens."""
+        found = {self.token_bytes(token_id): token_id for token_id in range(self.vocab_size)}
+        found.pop(b"", None)
+        return found
+
+    @cached_property
+    def _sorted_bytes(self) -> list[bytes]:
+        return sorted(self._id_of_bytes)
 
     def token_bytes(self, token_id: int) -> bytes:
         """The bytes this token adds to the text: none for special tokens and for ids that only pad the vocabulary."""

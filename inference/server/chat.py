@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -18,6 +19,10 @@ from inference.server.reasoning import END_OF_THINKING, ReasoningSplitter
 from inference.server.requests import ChatRequest, Prefix, parse_chat
 from inference.server.streaming import DONE, KEEP_ALIVE, EventStream, event, while_connected, with_keep_alive
 from inference.server.worker import Worker
+from inference.tokenizer import Tokenizer
+
+# The last word with the blank before it, or 16 characters of what has no blanks.
+_LAST_WORD = re.compile(r"\s?\S{0,16}\Z")
 
 
 async def chat_completions(request: Request) -> Response | ASGIApp:
@@ -29,18 +34,28 @@ async def chat_completions(request: Request) -> Response | ASGIApp:
     return JSONResponse(await while_connected(request, answer.whole()))
 
 
-def _prefix_token_ids(worker: Worker, chat: ChatRequest) -> tuple[int, ...]:
-    """Token ids win; text said beside them must be theirs, or what is told twice would not be one answer."""
-    prefix, tokenizer = chat.prefix, worker.loaded.tokenizer
+def _continuation(tokenizer: Tokenizer, chat: ChatRequest) -> tuple[tuple[int, ...], bytes]:
+    """Token ids of the prefix, and the end of its text that is to be written again.
+
+    Token ids win; text said beside them must be theirs, or what is told twice would not be one answer. Text alone may
+    end inside a word ("sev"), whose tokens the model would never have written: that word is begun anew, under the
+    condition that it begins as it did.
+    """
+    prefix = chat.prefix
     if prefix is None:
-        return ()
-    if prefix.token_ids is None:
-        return tuple(tokenizer.encode(_written(prefix, chat.thinking)))
-    text = tokenizer.decode(list(prefix.token_ids))
-    told = (prefix.reasoning, prefix.content)
-    if any(told) and told != ReasoningSplitter(chat.thinking).push(text):
-        raise BadRequest("token_ids do not decode to the content beside them", param="token_ids")
-    return prefix.token_ids
+        return (), b""
+    if prefix.token_ids is not None:
+        told = (prefix.reasoning, prefix.content)
+        if any(told) and told != ReasoningSplitter(chat.thinking).push(tokenizer.decode(list(prefix.token_ids))):
+            raise BadRequest("token_ids do not decode to the content beside them", param="token_ids")
+        return prefix.token_ids, b""
+    text = _written(prefix, chat.thinking)
+    token_ids = tuple(tokenizer.encode(text))
+    is_full = 0 <= chat.params.max_tokens <= len(token_ids)
+    if is_full or chat.params.num_logprobs is not None:  # a token written twice would have two logprobs
+        return token_ids, b""
+    head = text[: _LAST_WORD.search(text).start()]  # type: ignore[union-attr]  # it always matches
+    return tuple(tokenizer.encode(head)), text[len(head) :].encode()
 
 
 def _written(prefix: Prefix, thinking: bool) -> str:
@@ -56,7 +71,7 @@ class _Answer:
     def __init__(self, worker: Worker, chat: ChatRequest) -> None:
         self._worker, self._chat = worker, chat
         self._tokenizer, self._model = worker.loaded.tokenizer, worker.loaded.model
-        prefix = _prefix_token_ids(worker, chat)
+        prefix, heal = _continuation(self._tokenizer, chat)
         self._request: GenerationRequest = worker.request(
             new_id("chatcmpl"),
             worker.encode_chat(chat.messages, chat.thinking),
@@ -64,8 +79,9 @@ class _Answer:
             chat.seed,
             chat.output,
             prefix,
+            heal,
         )
-        prefix_text = self._tokenizer.decode(list(prefix))
+        prefix_text = self._tokenizer.decode(list(prefix)) + heal.decode()
         self._splitters = [ReasoningSplitter(chat.thinking, prefix_text) for _ in range(chat.output.num_choices)]
         self._usage = UsageCount()
 

@@ -79,6 +79,11 @@ class Worker:
             self._engine.cancel_all()
 
     @property
+    def is_loading(self) -> bool:
+        """Still true after `stop`, which does not wait for it."""
+        return self._loaded is None and self.failure is None
+
+    @property
     def seconds(self) -> float:
         return time.monotonic() - self._started
 
@@ -119,6 +124,7 @@ class Worker:
         seed: int | None,
         output: Output,
         prefix_token_ids: Sequence[int] = (),
+        heal: bytes = b"",
         param: str = "messages",
     ) -> GenerationRequest:
         """Judges the length, and settles what the client left open: max_tokens and the seed."""
@@ -138,7 +144,7 @@ class Worker:
             params = replace(params, max_tokens=limit)
         params = replace(params, seed=seed if seed is not None else secrets.randbits(63))
         return GenerationRequest(
-            id, tuple(prompt_token_ids), params, tuple(prefix_token_ids), num_choices=output.num_choices
+            id, tuple(prompt_token_ids), params, tuple(prefix_token_ids), heal, num_choices=output.num_choices
         )
 
     async def generate(self, request: GenerationRequest, endpoint: str) -> AsyncGenerator[Delta, None]:

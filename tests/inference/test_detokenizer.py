@@ -20,6 +20,12 @@ class Bytes:
     def encode(self, text: str) -> list[int]:
         return [1000 + byte for byte in text.encode()]
 
+    def encode_bytes(self, text: bytes) -> list[int]:
+        return [1000 + byte for byte in text]
+
+    def tokens_along(self, text: bytes) -> list[int]:
+        raise NotImplementedError
+
     def decode(self, token_ids: list[int]) -> str:
         return b"".join(map(self.token_bytes, token_ids)).decode("utf-8", "replace")
 
@@ -100,6 +106,15 @@ def test_a_stop_string_inside_the_prefix_does_not_count() -> None:
 def test_a_character_begun_in_the_prefix_is_finished() -> None:
     euro = single_bytes("€")
     assert text_of(run(Bytes(), euro[2:], prefix=tuple(euro[:2]))) == "€"
+
+
+def test_a_text_that_is_known_is_not_told_twice() -> None:
+    vocabulary = Bytes((b" se", b"ven", b" seven, eight"))
+    for token_ids, rest in (([0, 1], "en"), ([2], "en, eight")):
+        detokenizer = Detokenizer(vocabulary, heal=b" sev")
+        pieces = [*map(detokenizer.push, token_ids), detokenizer.finish()]
+        assert text_of(pieces) == rest
+        assert vocabulary.decode([i for piece in pieces for i in piece.token_ids]) == rest
 
 
 TEXTS = st.text(alphabet="ab€😀E", max_size=30)

@@ -127,6 +127,17 @@ def test_an_answer_continued_from_any_of_its_prefixes_is_the_same(engine: Engine
         assert deltas[-1].finish_reason == "length", "max_tokens counts the prefix"
 
 
+def test_a_healed_prefix_is_written_as_the_model_writes_it(engine: Engine, tokenizer: Tokenizer) -> None:
+    """Greedy: cut the free answer inside a token, and the healed continuation is the free answer again."""
+    free = run(engine, request_of("free", temperature=0.0))["free"]
+    ids, text = ids_of(free), text_of(free)
+    cut = next(i for i, token_id in enumerate(ids) if i > 3 and len(tokenizer.token_bytes(token_id)) > 1)
+    begun = tokenizer.token_bytes(ids[cut])[:1]
+    healed = replace(request_of("free", temperature=0.0), prefix_token_ids=tuple(ids[:cut]), heal=begun)
+    deltas = run(engine, healed)["free"]
+    assert (tokenizer.decode(ids[:cut]).encode() + begun).decode("utf-8", "replace") + text_of(deltas) == text
+
+
 def test_a_prefix_that_is_already_full_ends_at_once(engine: Engine) -> None:
     (delta,) = run(engine, request_of("full", prefix=(5,) * 24))["full"]
     assert delta.finish_reason == "length" and delta.text == "" and delta.usage.num_new_tokens == 0

@@ -170,10 +170,24 @@ def test_a_text_prefix_is_continued_and_counts(server: RunningServer, tokenizer:
     prefix = {"role": "assistant", "content": "the cat sat", "prefix": True}
     num_prefix = len(tokenizer.encode("the cat sat"))
     body = post(server, messages=[*QUESTION, prefix], max_tokens=num_prefix + 5).json()
-    assert body["usage"]["completion_tokens"] == 5
-    assert body["usage"]["prompt_tokens"] == len(tokenizer.encode_chat(QUESTION)) + num_prefix
+    num_healed = num_prefix - len(tokenizer.encode("the cat"))  # the last word is written again
+    assert body["usage"]["completion_tokens"] == 5 + num_healed
+    assert body["usage"]["prompt_tokens"] == len(tokenizer.encode_chat(QUESTION)) + num_prefix - num_healed
     full = post(server, messages=[*QUESTION, prefix], max_tokens=num_prefix).json()
     assert full["choices"][0]["finish_reason"] == "length" and full["choices"][0]["message"]["content"] == ""
+
+
+@pytest.mark.parametrize("cut", ["the cat s", "the c", "th", "na\u00efve \u4e2d", "the cat ", "a\n"])
+def test_text_cut_inside_a_word_goes_on_inside_it(server: RunningServer, tokenizer: Tokenizer, cut: str) -> None:
+    prefix = {"role": "assistant", "content": cut, "prefix": True}
+    for seed in range(3):
+        body = {"messages": [*QUESTION, prefix], "seed": seed, "max_tokens": 40, "return_token_ids": True}
+        text, ids = "", []
+        for choice in stream(server, **body):
+            text += choice["delta"].get("content", "")
+            ids += choice.get("token_ids", [])
+            assert tokenizer.decode(ids) == text, "what the reader has is not told again"
+        assert text
 
 
 def test_text_that_is_not_what_the_ids_say_is_refused(server: RunningServer, tokenizer: Tokenizer) -> None:

@@ -42,6 +42,13 @@ def test_special_tokens_are_no_text(tokenizer: Tokenizer) -> None:
     assert tokenizer.token_bytes(10**6) == b"", "an id that only pads the vocabulary"
 
 
+def test_tokens_along_a_text_begin_it_or_go_on_from_it(tokenizer: Tokenizer) -> None:
+    texts = {tokenizer.token_bytes(token_id) for token_id in range(tokenizer.vocab_size)} - {b""}
+    for text in (b" th", b"t", " 中".encode()[:3], b"\xff"):
+        along = [tokenizer.token_bytes(token_id) for token_id in tokenizer.tokens_along(text)]
+        assert sorted(along) == sorted(t for t in texts if t.startswith(text) or text.startswith(t))
+
+
 def test_a_conversation_is_written_by_the_checkpoints_template(tokenizer: Tokenizer) -> None:
     ids = tokenizer.encode_chat([{"role": "system", "content": "be kind"}, {"role": "user", "content": "hello"}])
     written = b"".join(tokenizer.raw_bytes(token_id) for token_id in ids)
