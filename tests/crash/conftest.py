@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import pytest
 
 from tests.crash.asked import Asked
+from tests.crash.reader import Reader
 from tests.crash.site import Site
 from tests.scripted_endpoint import ScriptedEndpoint
 
@@ -130,3 +131,9 @@ def asking(site: Site, tabs: ExitStack) -> Ask:
         return Asked(site, tab, tab.ask(question, endpoint=endpoint))
 
     return ask
+
+
+@pytest.fixture
+def tab(site: Site) -> Iterator[Reader]:
+    with site.tab() as tab:
+        yield tab

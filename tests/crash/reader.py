@@ -7,7 +7,6 @@ request that was not answered again with the same client_id.
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable
 from typing import Any, Self
 from uuid import uuid4
@@ -44,6 +43,7 @@ class Reader:
 
     def __enter__(self) -> Self:
         self._thread.start()
+        wait_until("a tab connects", lambda: self.num_connections, ANSWERED_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -67,14 +67,12 @@ class Reader:
         self.conversation = conversation
         self._subscribe(self.shown.position)
 
-    def request(self, type: str, client_id: str | None = None, **fields: Any) -> dict[str, Any]:
+    def request(self, type: str, **fields: Any) -> dict[str, Any]:
         """The frame that answers this one, `accepted` or `error`, however often it had to be sent."""
-        client_id = client_id or self.send(type, **fields)
-        what = f"an answer to {type}"
-        return wait_until(what, lambda: self._answers.get(client_id), ANSWERED_S, self.describe)
+        return self.wait_answered(self.send(type, **fields))
 
     def send(self, type: str, *, client_id: str | None = None, **fields: Any) -> str:
-        """Returns the client_id at once; `answer_to` knows more later."""
+        """Returns the client_id at once; `wait_answered` waits for its frame."""
         client_id = client_id or str(uuid4())
         with self._lock:
             self._answers.pop(client_id, None)
@@ -82,8 +80,9 @@ class Reader:
             self._send_now(self._asked[client_id])
         return client_id
 
-    def answer_to(self, client_id: str) -> dict[str, Any] | None:
-        return self._answers.get(client_id)
+    def wait_answered(self, client_id: str) -> dict[str, Any]:
+        what = f"frame {client_id} is answered"
+        return wait_until(what, lambda: self._answers.get(client_id), ANSWERED_S, self.describe)
 
     def cancel(self, answer: str) -> dict[str, Any]:
         return self.request("cancel_answer", answer=answer)
@@ -195,7 +194,7 @@ class Reader:
         client_id = frame.get("client_id")
         if client_id in self._asked and frame["type"] in {"accepted", "error"}:
             del self._asked[client_id]
-            self._answers[client_id] = {**frame, "received_at": time.monotonic()}
+            self._answers[client_id] = frame
 
     def _subscribe(self, after: str | None) -> None:
         if self.conversation is not None:

@@ -4,7 +4,7 @@ Knows offsets and order; knows no socket. Lengths are UTF-16 units. `losses` kee
 that was shown and is gone, or that became other text.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 RANK = {"queued": 0, "running": 1, "finished": 2, "failed": 2, "cancelled": 2}
@@ -55,6 +55,11 @@ class Shown:
                 wire["reasoning"],
             )
             self._hold(fresh)
+
+    def hold_page(self, other: "Shown", text: str) -> None:
+        """What a page of this conversation holds: the messages another reader knows, the last with this text."""
+        self.messages = {id: replace(message) for id, message in other.messages.items()}
+        list(self.messages.values())[-1].text = text
 
     def apply(self, frame: dict[str, Any]) -> bool:
         is_whole = self._apply(frame["event"])

@@ -147,6 +147,13 @@ class Site:
             response = self._post(client, f"{self.stack.url}settings/endpoints/new", fields)
         return response.headers["location"].rpartition("/")[2]
 
+    def page_position(self, conversation: str) -> str | None:
+        """Where the page of this conversation says that its reader goes on."""
+        with self.browser() as client:
+            page = client.get(f"{self.stack.url}c/{conversation}").raise_for_status()
+        found = re.search(r'data-position="([^"]+)"', page.text)
+        return found[1] if found else None
+
     def begin_trial(self, endpoint: str) -> None:
         """The owner's button: the worker for tasks tries the endpoint."""
         with self.browser() as client:
