@@ -6,22 +6,23 @@ before its event. All waiting is cooperative: `stop` ends it, so that no append 
 
 import asyncio
 import logging
-import random
 import time
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Literal, ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
+from chatapp.answers.accounting import finished, question_now, tokens_shown
 from chatapp.answers.claims import LEASE_S, Claim, release
 from chatapp.answers.events import AnswerStarted, Delta, Event, Notice, Wire
 from chatapp.answers.joining import joined
 from chatapp.answers.log import EventLog, FencedOut
 from chatapp.answers.models import Answer, Status
+from chatapp.answers.patience import Patience, Tries
 from chatapp.answers.progress import Progress
 from chatapp.answers.questions import CannotAnswer, Loaded, Prepared, load, prepare, to_json
 from chatapp.answers.services import emit_ended
@@ -30,7 +31,7 @@ from chatapp.conversations.tasks import ask_for_title
 from chatapp.endpoints import deltas
 from chatapp.endpoints.client import EndpointClient
 from chatapp.endpoints.deltas import Completed
-from chatapp.endpoints.dialects import Prefix, Question
+from chatapp.endpoints.dialects import Question
 from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLimited, Unreachable
 from chatapp.endpoints.services import learn_characters_per_token
 from chatapp.threads import in_thread
@@ -44,20 +45,6 @@ StopReason = Literal["cancel", "release", "lost"]
 DATABASE_AWAY = (OperationalError, InterfaceError)
 UNSTORABLE = "The answer could not be stored."
 SHRINK = 0.6  # of a prompt that an endpoint finds too long: it counts more tokens than we do
-
-
-@dataclass(frozen=True, slots=True)
-class Patience:
-    """How long an endpoint is waited for. Seconds."""
-
-    unreachable_s: float = 20.0  # a foreign endpoint that is down says so to the reader soon
-    local_s: float = 90.0  # our own worker is restarted by the supervisor and loads its weights
-    rate_limited_s: float = 90.0
-    max_tries: int = 20  # however often it breaks off after a word more
-    max_local_tries: int = 400
-    first_wait_s: float = 0.25
-    longest_wait_s: float = 4.0
-    longest_local_s: float = 0.5  # asking our own worker whether it is back costs nothing
 
 
 class Stopped(Exception):
@@ -198,17 +185,17 @@ class Generation:
 
     async def _converse(self, prepared: Prepared, progress: Progress) -> Ending:
         """Asks, and asks again as long as that is right and there is patience left."""
-        tries = _Tries(self._patience, prepared.endpoint.is_local)
+        tries = Tries(self._patience, prepared.endpoint.is_local)
         while True:
-            question = _question_now(prepared, progress)
+            question = question_now(prepared, progress)
             if question is None:
-                return _finished(Completed("length", None, prepared.target.model), prepared, progress, False)
+                return finished(Completed("length", None, prepared.target.model), prepared, progress, False)
             before = progress.version
             try:
                 await self._remember_sent(prepared)
                 self._tries += 1
                 completed = await self._stream(prepared, question, progress)
-                return await self._finished(completed, prepared, progress)
+                return await self._finish(completed, prepared, progress)
             except (Unreachable, Dropped, RateLimited) as fault:
                 progress.rest()
                 if progress.version != before:
@@ -236,7 +223,7 @@ class Generation:
         claim = self.claim
         await self._append(Delta(claim.answer_id, claim.message_id, delta.part, at, delta.text, delta.token_ids))
 
-    async def _finished(self, completed: Completed, prepared: Prepared, progress: Progress) -> Ending:
+    async def _finish(self, completed: Completed, prepared: Prepared, progress: Progress) -> Ending:
         is_whole = self._tries == 1 and self.claim.fence == 1  # the one request held the prompt, and no prefix of ours
         if completed.usage and is_whole:
             await self._patiently(
@@ -246,7 +233,7 @@ class Generation:
                 prepared.prompt_characters,
                 completed.usage.prompt_tokens,
             )
-        return _finished(completed, prepared, progress, is_whole)
+        return finished(completed, prepared, progress, is_whole)
 
     def _cancelled(self) -> Ending:
         return replace(self._unfinished(Ending(Status.CANCELLED)), finish_reason="cancelled")
@@ -260,12 +247,12 @@ class Generation:
             ending,
             model_name=prepared.target.model,
             prompt_tokens=prepared.request["estimated_tokens"],
-            completion_tokens=_tokens_shown(prepared, progress),
+            completion_tokens=tokens_shown(prepared, progress),
             usage_estimated=True,
         )
 
     async def _wait_or_give_up(
-        self, fault: EndpointError, tries: "_Tries", prepared: Prepared, progress: Progress
+        self, fault: EndpointError, tries: Tries, prepared: Prepared, progress: Progress
     ) -> None:
         """Returns when the endpoint may be asked again. Raises CannotAnswer or the fault itself."""
         if progress.has_shown and not prepared.can_continue:
@@ -385,94 +372,6 @@ class Generation:
             progress.generation_ms if progress else 0,
             time.monotonic() - self._started_at,
         )
-
-
-class _Tries:
-    """Counts failures without progress; says how long to wait, or None when patience is at its end."""
-
-    def __init__(self, patience: Patience, is_local: bool) -> None:
-        self._patience = patience
-        self._budget_s = patience.local_s if is_local else patience.unreachable_s
-        self._longest_s = patience.longest_local_s if is_local else patience.longest_wait_s
-        self._max_tries = patience.max_local_tries if is_local else patience.max_tries
-        self._since = time.monotonic()
-        self._waited_s = 0.0
-        self._total = 0
-        self.failures = 0
-
-    def progressed(self) -> None:
-        self._since, self._waited_s, self.failures = time.monotonic(), 0.0, 0
-
-    def next_wait_s(self, fault: EndpointError) -> float | None:
-        self._total += 1
-        self.failures += 1
-        wait_s = min(self._longest_s, self._patience.first_wait_s * 2 ** min(self.failures - 1, 10))
-        wait_s *= random.uniform(0.8, 1.2)  # the answers of a lost endpoint do not all come back at once
-        if isinstance(fault, RateLimited):
-            wait_s = max(wait_s, fault.retry_after_s or 0.0)
-            self._waited_s += wait_s
-            spent, budget = self._waited_s, self._patience.rate_limited_s
-        else:
-            spent, budget = time.monotonic() - self._since, self._budget_s
-        return None if spent > budget or self._total >= self._max_tries else wait_s
-
-
-def _question_now(prepared: Prepared, progress: Progress) -> Question | None:
-    """The question with what has been shown as its prefix; None where the answer has used up its length."""
-    question, request = prepared.question, prepared.request
-    has_begun = bool(progress.start_text or progress.start_reasoning) and not request["asks_to_continue"]
-    if not prepared.can_continue or not (progress.has_shown or has_begun):
-        return question
-    prefix = Prefix(progress.text, progress.reasoning, tuple(progress.token_ids))
-    if prepared.target.takes_token_ids:
-        # Our own worker counts the prefix as output: the earlier attempt's tokens come on top.
-        begun = _tokens_before(prepared, progress)
-        return replace(question, prefix=prefix, max_tokens=question.max_tokens + begun)
-    left = question.max_tokens - _tokens_shown(prepared, progress)
-    return replace(question, prefix=prefix, max_tokens=left) if left > 0 else None
-
-
-def _tokens_before(prepared: Prepared, progress: Progress) -> int:
-    if prepared.request["start_tokens"]:
-        return prepared.request["start_tokens"]
-    earlier = len(progress.text) - len(progress.attempt_text)
-    return prepared.counter.count(progress.text[:earlier])
-
-
-def _tokens_shown(prepared: Prepared, progress: Progress) -> int:
-    """Of this attempt: counted by its ids where there are any."""
-    ids = len(progress.token_ids) - prepared.request["start_tokens"]
-    if ids > 0:
-        return ids
-    thought = progress.reasoning if not progress.start_reasoning else ""
-    return prepared.counter.count(progress.attempt_text + thought)
-
-
-def _finished(completed: Completed, prepared: Prepared, progress: Progress, is_whole: bool) -> Ending:
-    """A finished answer; its tokens are the endpoint's where it reported them for the whole of it."""
-    usage, num_shown = completed.usage, _tokens_shown(prepared, progress)
-    ending = Ending(
-        Status.FINISHED,
-        finish_reason=completed.finish_reason,
-        model_name=completed.model,
-        prompt_tokens=prepared.request["estimated_tokens"],
-        completion_tokens=num_shown,
-        usage_estimated=True,
-    )
-    if usage is None:
-        return ending
-    if is_whole:
-        num_prompt, num_completion = usage.prompt_tokens, usage.completion_tokens
-    else:
-        # What was shown before the last request went along in it as prompt, and is not to be counted twice.
-        num_prompt, num_completion = usage.prompt_tokens - max(0, num_shown - usage.completion_tokens), num_shown
-    return replace(
-        ending,
-        prompt_tokens=max(0, num_prompt),
-        cached_tokens=usage.cached_tokens,
-        completion_tokens=num_completion,
-        usage_estimated=not (is_whole or progress.token_ids),
-    )
 
 
 def _place(error: BaseException) -> str:

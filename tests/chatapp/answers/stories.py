@@ -12,9 +12,9 @@ from django.db.models.functions import Now
 from chatapp.accounts.models import User
 from chatapp.answers import doorbell
 from chatapp.answers.events import AnswerEnded, Delta, Event, Position, TitleChanged
-from chatapp.answers.generation import Patience
 from chatapp.answers.log import LOST, EventLog
 from chatapp.answers.models import ENDED, Answer
+from chatapp.answers.patience import Patience
 from chatapp.answers.runner import Runner
 from chatapp.answers.services import Accepted, cancel_answer, send_message
 from chatapp.endpoints.models import Endpoint

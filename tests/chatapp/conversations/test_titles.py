@@ -120,5 +120,4 @@ def test_only_what_was_deleted_a_month_ago_is_purged(member: User, conversation:
 
 
 def test_beat_knows_the_purge() -> None:
-    [entry] = app.conf.beat_schedule.values()
-    assert entry["task"] == purge_deleted.name
+    assert purge_deleted.name in {entry["task"] for entry in app.conf.beat_schedule.values()}

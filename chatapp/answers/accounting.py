@@ -1,0 +1,70 @@
+"""The tokens of an answer: what is left to ask for, and what it has cost. Pure functions."""
+
+from dataclasses import replace
+
+from chatapp.answers.models import Status
+from chatapp.answers.progress import Progress
+from chatapp.answers.questions import Prepared
+from chatapp.answers.snapshots import Ending
+from chatapp.endpoints.deltas import Completed
+from chatapp.endpoints.dialects import Prefix, Question
+
+
+def question_now(prepared: Prepared, progress: Progress) -> Question | None:
+    """The question with what has been shown as its prefix; None where the answer has used up its length."""
+    question, request = prepared.question, prepared.request
+    has_begun = bool(progress.start_text or progress.start_reasoning) and not request["asks_to_continue"]
+    if not prepared.can_continue or not (progress.has_shown or has_begun):
+        return question
+    left = question.max_tokens - tokens_shown(prepared, progress)
+    if left <= 0:
+        return None
+    prefix = Prefix(progress.text, progress.reasoning, tuple(progress.token_ids))
+    if prepared.target.takes_token_ids:
+        # Our own worker counts the prefix as output: the earlier attempt's tokens come on top.
+        begun = _tokens_before(prepared, progress)
+        return replace(question, prefix=prefix, max_tokens=question.max_tokens + begun)
+    return replace(question, prefix=prefix, max_tokens=left)
+
+
+def _tokens_before(prepared: Prepared, progress: Progress) -> int:
+    if prepared.request["start_tokens"]:
+        return prepared.request["start_tokens"]
+    earlier = len(progress.text) - len(progress.attempt_text)
+    return prepared.counter.count(progress.text[:earlier])
+
+
+def tokens_shown(prepared: Prepared, progress: Progress) -> int:
+    """Of this attempt: counted by its ids where there are any."""
+    ids = len(progress.token_ids) - prepared.request["start_tokens"]
+    if ids > 0:
+        return ids
+    thought = progress.reasoning if not progress.start_reasoning else ""
+    return prepared.counter.count(progress.attempt_text + thought)
+
+
+def finished(completed: Completed, prepared: Prepared, progress: Progress, is_whole: bool) -> Ending:
+    """A finished answer; its tokens are the endpoint's where it reported them for the whole of it."""
+    usage, num_shown = completed.usage, tokens_shown(prepared, progress)
+    ending = Ending(
+        Status.FINISHED,
+        finish_reason=completed.finish_reason,
+        model_name=completed.model,
+        prompt_tokens=prepared.request["estimated_tokens"],
+        completion_tokens=num_shown,
+        usage_estimated=True,
+    )
+    if usage is None:
+        return ending
+    if is_whole:
+        num_prompt, num_completion = usage.prompt_tokens, usage.completion_tokens
+    else:
+        # What was shown before the last request went along in it as prompt, and is not to be counted twice.
+        num_prompt, num_completion = usage.prompt_tokens - max(0, num_shown - usage.completion_tokens), num_shown
+    return replace(
+        ending,
+        prompt_tokens=max(0, num_prompt),
+        cached_tokens=usage.cached_tokens,
+        completion_tokens=num_completion,
+        usage_estimated=not (is_whole or progress.token_ids),
+    )
