@@ -87,7 +87,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CHANNEL_LAYERS = {
     "default": {
-        "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
+        "BACKEND": "chatapp.answers.layer.GroupLayer",
         "CONFIG": {"hosts": [CONFIG.redis_url], "prefix": "sonde"},
     }
 }

@@ -1,5 +1,7 @@
 """Accepted means accepted: a question sent while something is away is answered when it is back, and asked once."""
 
+from contextlib import ExitStack
+
 import pytest
 
 from tests.crash.asked import STORY, Asked
@@ -24,6 +26,15 @@ def test_question_sent_while_a_process_is_away_is_answered_when_it_is_back(
     row = Asked(site, tab, accepted).wait_end(30)
     assert (row.status, row.text) == ("finished", TEXT)
     assert len(endpoints.asked(question)) == 1
+
+
+def test_tab_that_opens_while_the_log_is_away_can_ask(site: Site, endpoints: Endpoints) -> None:
+    with ExitStack() as tabs:
+        with site.without("valkey"):
+            tab = tabs.enter_context(site.tab())
+            asked = Asked(site, tab, tab.ask("a tab without a log", endpoint=endpoints.without))
+        row = asked.wait_end(30)
+    assert (row.status, row.text) == ("finished", TEXT)
 
 
 def test_question_sent_while_our_worker_is_away_waits_for_it(site: Site, ask: Ask) -> None:
