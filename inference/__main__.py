@@ -86,7 +86,8 @@ def _parser() -> argparse.ArgumentParser:
     cache = serve.add_mutually_exclusive_group()
     cache.add_argument("--num-blocks", type=_positive, help="cache blocks of 64 tokens; default: 4 times 8192 tokens")
     cache.add_argument("--cache-gib", type=float, help="cache size instead")
-    serve.add_argument("--threads", type=_positive, default=os.cpu_count() or 1, help="CPU threads of the model")
+    threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
+    serve.add_argument("--threads", type=_positive, default=threads, help="CPU threads of the model")
     serve.add_argument("--grace-s", type=float, default=10.0, help="seconds to finish requests after SIGTERM")
 
     importer = commands.add_parser("import-smollm2", help="recast SmolLM2-135M-Instruct into the model family")
