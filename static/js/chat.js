@@ -29,7 +29,7 @@ const thread = new Thread({ chat, stream, socket, queue, scroller, gauge })
 const composer = new Composer({ chat, drafts: new Drafts(localStorage, person), queue, thread, gauge })
 const pending = new Pending({ chat, queue, thread, composer, scroller, onNewConversation })
 const sidebar = new Sidebar({ chat, thread })
-new Details({ chat, queue, thread })
+new Details({ chat, thread })
 new Connection({ socket })
 
 thread.on("change", () => composer.refresh())

@@ -1,5 +1,6 @@
 // The field where questions are written: sends, stops, remembers drafts, and never loses text.
 
+import { directionOf } from "../helpers/direction.js"
 import { find, onAction } from "../helpers/dom.js"
 import { t } from "../helpers/strings.js"
 import { save } from "./preferences.js"
@@ -54,7 +55,9 @@ export class Composer {
   refresh() {
     if (!this.#text) return
     const running = Boolean(this.#thread.runningAnswer)
-    const empty = !this.#text.value.trim()
+    const { value } = this.#text
+    const empty = !value.trim()
+    this.#text.dir = directionOf(value)
     this.#stop.hidden = !(running && empty)
     if (!running) this.#stop.disabled = false
     this.#send.hidden = running && empty

@@ -6,14 +6,10 @@ import { close, toggle } from "./popover.js"
 import { toast } from "./toast.js"
 
 export class Details {
-  #chat
-  #queue
   #thread
   #card = find("[data-popover=details]")
 
-  constructor({ chat, queue, thread }) {
-    this.#chat = chat
-    this.#queue = queue
+  constructor({ chat, thread }) {
     this.#thread = thread
     onAction(chat.root, { details: (button) => this.#open(button) })
     onAction(this.#card, { replay: (button) => this.#replay(button.dataset.answer) })
@@ -27,7 +23,6 @@ export class Details {
     } catch (error) {
       return toast(error.message)
     }
-    if (!this.#chat.canWrite) find("[data-action=replay]", this.#card)?.remove()
     toggle(this.#card, button)
   }
 

@@ -1,5 +1,6 @@
 // Editing a question in its place. Sending makes a sibling: the earlier version is kept and can be paged to.
 
+import { directionOf } from "../helpers/direction.js"
 import { find, fromTemplate } from "../helpers/dom.js"
 
 export function edit(view, onSend) {
@@ -18,6 +19,7 @@ export function edit(view, onSend) {
     onSend(field.value)
   }
   field.value = view.message.text
+  field.dir = directionOf(field.value)
   form.addEventListener("submit", (event) => { event.preventDefault(); send() })
   find("[data-action=cancel-edit]", form).addEventListener("click", close)
   field.addEventListener("keydown", (event) => {

@@ -61,7 +61,7 @@ export class Pending {
 
   async #accepted(record, accepted) {
     if (!this.#chat.conversation) this.#onNewConversation(accepted.conversation)
-    if (accepted.conversation === this.#chat.conversation) await this.#thread.showBranch()
+    if (accepted.conversation === this.#chat.conversation) await this.#thread.showBranch(accepted.reply)
     this.#remove(record.frame.client_id)
   }
 

@@ -7,7 +7,14 @@ import { toast } from "./toast.js"
 
 export function startPreferences() {
   onAction(document, { theme: chooseTheme, language: chooseLanguage })
-  find("[data-sign-out]")?.addEventListener("submit", () => forget(localStorage, document.body.dataset.person))
+  find("[data-sign-out]")?.addEventListener("submit", leaveNothing)
+}
+
+// The field is emptied too: leaving the page saves what is in it.
+function leaveNothing() {
+  const field = find("[data-text]")
+  if (field) field.value = ""
+  forget(localStorage, document.body.dataset.person)
 }
 
 function chooseTheme(button) {

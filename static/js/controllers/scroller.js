@@ -3,16 +3,22 @@
 import { find } from "../helpers/dom.js"
 
 const NEAR_PX = 64
+const BY_HAND_MS = 600 // a wheel's momentum goes on after the last turn
 
 export class Scroller {
   #element
   #jump = find("[data-action=jump]")
   #following = true
   #lastTop = 0
+  #touchedAt = -Infinity
+  #isHeld = false
 
   constructor(element) {
     this.#element = element
     element.addEventListener("scroll", () => this.#scrolled(), { passive: true })
+    for (const name of ["wheel", "touchmove", "keydown"]) element.addEventListener(name, () => this.#touched(), { passive: true })
+    element.addEventListener("pointerdown", () => { this.#isHeld = true })
+    addEventListener("pointerup", () => { this.#isHeld = false })
     this.#jump.addEventListener("click", () => this.toEnd())
     const observer = new ResizeObserver(() => this.follow())
     for (const child of element.children) observer.observe(child)
@@ -30,14 +36,22 @@ export class Scroller {
     this.#update()
   }
 
-  // Only a scroll upwards lets go: growing content also moves the end away, and that is not the reader's wish.
+  // Only a scroll upwards by the reader's own hand lets go: growing or replaced content moves the place too.
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#element
     const fromEnd = scrollHeight - clientHeight - scrollTop
-    if (scrollTop < this.#lastTop - 2 && fromEnd > 2) this.#following = false
+    if (scrollTop < this.#lastTop && this.#isByHand) this.#following = false
     else if (fromEnd < NEAR_PX) this.#following = true
     this.#lastTop = scrollTop
     this.#update()
+  }
+
+  #touched() {
+    this.#touchedAt = performance.now()
+  }
+
+  get #isByHand() {
+    return this.#isHeld || performance.now() - this.#touchedAt < BY_HAND_MS
   }
 
   #update() {

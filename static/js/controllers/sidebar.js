@@ -7,6 +7,7 @@ import { close, isOpen, toggle } from "./popover.js"
 import { toast } from "./toast.js"
 
 const FOLDED = "sonde:folded"
+const DELETED = "sonde:deleted"
 const REFRESH_MS = 300 // one fetch for a burst of changes
 const PAGE = 50
 
@@ -34,6 +35,7 @@ export class Sidebar {
     this.#root.addEventListener("click", ({ target }) => this.#openMenu(target.closest("[data-menu]")))
     this.#watchEnd()
     thread.on("title", () => this.#showTitle())
+    this.#offerUndoOfLastPage()
   }
 
   refresh() {
@@ -161,13 +163,20 @@ export class Sidebar {
     }
     entry.remove()
     if (id === this.#chat.conversation) {
-      sessionStorage.setItem("sonde:deleted", id)
+      sessionStorage.setItem(DELETED, id)
       return location.assign("/")
     }
-    this.offerUndo(id)
+    this.#offerUndo(id)
   }
 
-  offerUndo(id) {
+  // The chat that was on the page has been deleted, and the page left with it.
+  #offerUndoOfLastPage() {
+    const id = sessionStorage.getItem(DELETED)
+    sessionStorage.removeItem(DELETED)
+    if (id) this.#offerUndo(id)
+  }
+
+  #offerUndo(id) {
     toast(t("The chat is deleted."), { action: t("Undo"), onAction: () => this.#restore(id) })
   }
 

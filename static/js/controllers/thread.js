@@ -25,6 +25,7 @@ export class Thread {
   #listeners = { change: [], title: [] }
   #resyncAt = 0
   #loading = Promise.resolve()
+  #expectedLeaf = null // accepted, and not yet on the page: what is asked now hangs below it
   options = () => ({ thinking: false, endpoint: null })
 
   constructor({ chat, stream, socket, queue, scroller, gauge }) {
@@ -58,7 +59,7 @@ export class Thread {
   }
 
   get leaf() {
-    return this.#articles().at(-1)?.dataset.message ?? null
+    return this.#expectedLeaf ?? this.#articles().at(-1)?.dataset.message ?? null
   }
 
   get runningAnswer() {
@@ -77,8 +78,8 @@ export class Thread {
   // Regenerate, continue, replay: sent until it is answered, then the new branch is shown.
   async ask(frame) {
     try {
-      await this.#queue.request(frame)
-      await this.showBranch()
+      const { reply } = await this.#queue.request(frame)
+      await this.showBranch(reply)
       this.#scroller.toEnd()
     } catch (error) {
       toast(error.message)
@@ -89,9 +90,10 @@ export class Thread {
     if (!this.#socket.send({ type: "cancel_answer", answer })) toast(t("Not connected; try again in a moment."))
   }
 
-  // Fetches the branch (the active one by default) and brings the page in step. One at a time, in order.
-  showBranch() {
-    this.#loading = this.#loading.then(() => this.#load()).catch((error) => toast(error.message))
+  // Fetches the active branch and brings the page in step. One at a time, in order. `leaf` is where it is known to end.
+  showBranch(leaf = this.#expectedLeaf) {
+    this.#expectedLeaf = leaf
+    this.#loading = this.#loading.then(() => this.#load(leaf)).catch((error) => toast(error.message))
     return this.#loading
   }
 
@@ -102,9 +104,10 @@ export class Thread {
     this.#tell("title")
   }
 
-  async #load() {
+  async #load(leaf) {
     const partial = await getPartial(`/c/${this.#chat.conversation}/thread`)
     this.#adopt(find("[data-thread]", partial))
+    if (this.#expectedLeaf === leaf) this.#expectedLeaf = null
   }
 
   // Keyed by message: what is shown stays in place with its rendered text, what is new comes in, what is gone leaves.
@@ -121,6 +124,7 @@ export class Thread {
     }
     for (const [id, view] of this.#views) if (!kept.has(id)) { view.element.remove(); this.#views.delete(id) }
     this.#renderFromEnd()
+    this.#showUse()
     this.#tell("change")
   }
 
@@ -191,8 +195,6 @@ export class Thread {
   async #ended(view) {
     await this.#refresh(view)
     this.#announcer.textContent = view.spoken
-    const tokens = Number(view.element.dataset.tokens)
-    if (tokens) this.#gauge.used(tokens)
     for (const other of this.#views.values()) if (other.message.status === "queued") other.update()
   }
 
@@ -209,7 +211,14 @@ export class Thread {
     view.replace(article)
     view.update()
     this.#scroller.follow()
+    this.#showUse()
     this.#tell("change")
+  }
+
+  // The newest answer that reported its tokens says how full the chat is.
+  #showUse() {
+    const reported = this.#articles().map((article) => Number(article.dataset.tokens)).filter(Boolean)
+    if (reported.length) this.#gauge.used(reported.at(-1))
   }
 
   async #turn(view, step) {

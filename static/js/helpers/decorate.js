@@ -46,7 +46,13 @@ async function typeset(math) {
   const { default: katex } = await loadKatex()
   const source = math.textContent
   // Drawn through the DOM, not as an HTML string: the site's policy forbids style attributes in markup.
-  katex.render(source, math, { displayMode: math.dataset.display === "true", throwOnError: false, trust: false, maxSize: 40, maxExpand: 500 })
+  try {
+    katex.render(source, math, { displayMode: math.dataset.display === "true", trust: false, maxSize: 40, maxExpand: 500 })
+  } catch (error) {
+    if (!(error instanceof katex.ParseError)) throw error
+    math.textContent = source // as it was written: half a formula is worse than its source
+    return
+  }
   math.dataset.source = source
   math.dir = "ltr"
 }
