@@ -12,7 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.batch import Batch
@@ -175,8 +177,9 @@ class Engine:
         reason = sequence.length_reached(self.max_model_len)
         if reason is not None:  # max_tokens=0: only the prompt was to be scored
             return self._finish(sequence, reason)
-        allowed_ids = self.vocabulary.tokens_along(sequence.heal) if sequence.heal else None
-        sample = self.sampler.sample(rows_LV[-1], sequence, allowed_ids)
+        sample = self.sampler.sample(rows_LV[-1], sequence, self._allowed_ids(sequence))
+        if sequence.grammar is not None:
+            sequence.grammar.advance(sample.token_id)
         sequence.heal = sequence.heal[len(self.vocabulary.token_bytes(sample.token_id)) :]
         self.stats.num_generated_tokens += 1
         reason = sequence.append(sample.token_id, self.max_model_len)
@@ -191,6 +194,14 @@ class Engine:
             return self._finish(sequence, reason, piece)
         delta = self._delta(sequence, piece)
         return delta if delta.text or delta.prompt_logprobs is not None else None
+
+    def _allowed_ids(self, sequence: Sequence) -> list[int] | NDArray[np.int64] | None:
+        """The tokens that may come next, where not every token may."""
+        along = self.vocabulary.tokens_along(sequence.heal) if sequence.heal else None
+        if sequence.grammar is None:
+            return along
+        allowed_ids = sequence.grammar.allowed_ids()
+        return allowed_ids if along is None else np.intersect1d(allowed_ids, along)
 
     def _take_prompt_logprobs(self, chunk: Chunk, rows_LV: Tensor) -> None:
         """Row i predicts token i + 1. Rows computed again after a preemption are known already."""

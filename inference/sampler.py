@@ -13,7 +13,9 @@ import math
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from inference.sequence import Sequence, TokenLogprob
@@ -43,14 +45,18 @@ class Sampler:
         # Kept as long as the sequence itself: counting 8192 tokens anew for each step would cost more than the draw.
         self._counts: WeakKeyDictionary[Sequence, _TokenCounts] = WeakKeyDictionary()
 
-    def sample(self, logits_V: Tensor, sequence: Sequence, allowed_ids: list[int] | None = None) -> Sample:
+    def sample(
+        self, logits_V: Tensor, sequence: Sequence, allowed_ids: list[int] | NDArray[np.int64] | None = None
+    ) -> Sample:
         """The next token of `sequence`, one of `allowed_ids` where they are given. Raises SamplingError."""
         params = sequence.params
         if not math.isfinite(float(logits_V.sum())):  # 8 times faster than looking at each
             raise SamplingError("the model gave logits that are not finite")
         penalised_V = self._penalise(logits_V, sequence)
         if allowed_ids is not None:
-            allowed_K = torch.tensor(allowed_ids, dtype=torch.int64, device=logits_V.device)
+            if len(allowed_ids) == 0:
+                raise SamplingError("no token may come next")
+            allowed_K = torch.as_tensor(allowed_ids, dtype=torch.int64, device=logits_V.device)
             penalised_V = torch.full_like(logits_V, -1e9).index_copy(0, allowed_K, penalised_V[allowed_K])
         if params.temperature == 0.0:
             token_id = int(penalised_V.argmax())

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal
 
+from inference.grammar import Grammar, GrammarState
+
 FinishReason = Literal["stop", "length", "cancelled", "error"]
 
 
@@ -54,6 +56,7 @@ class GenerationRequest:
     # The end of a prefix that was given as text: written again by the model, since text may be cut inside a token.
     heal: bytes = b""
     num_choices: int = 1
+    grammar: Grammar | None = None  # what the whole output must keep to, a prefix included
 
 
 class SequenceStatus(Enum):
@@ -79,6 +82,7 @@ class Sequence:
     num_preemptions: int = 0
     prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list)
     heal: bytes = b""  # bytes that the next tokens must begin with
+    grammar: GrammarState | None = None  # where the output stands in its grammar
 
     @classmethod
     def from_request(cls, request: GenerationRequest, choice: int) -> Sequence:
@@ -90,6 +94,7 @@ class Sequence:
             num_prompt_tokens=len(request.prompt_token_ids),
             num_prefix_tokens=len(request.prefix_token_ids),
             heal=request.heal,
+            grammar=request.grammar.start(request.prefix_token_ids) if request.grammar is not None else None,
         )
 
     @property

@@ -15,6 +15,7 @@ from typing import Any
 import tokenizers
 
 from inference.chat_template import ChatTemplate
+from inference.markup import MARKUP
 
 
 class Tokenizer:
@@ -28,7 +29,7 @@ class Tokenizer:
         if not _is_byte_level(json.loads(self._tokenizer.to_str()).get("decoder")):
             raise ValueError(f"{path}: the tokenizer's decoder is not ByteLevel, which is the only one supported")
         added = self._tokenizer.get_added_tokens_decoder()
-        self._special_ids = frozenset(token_id for token_id, token in added.items() if token.special)
+        self.special_ids = frozenset(i for i, token in added.items() if token.special and token.content not in MARKUP)
         self._control_texts = sorted((token.content for token in added.values()), key=len, reverse=True)
         self._bytes: dict[int, bytes] = {}
         config = _read_json(path / "tokenizer_config.json")
@@ -91,7 +92,7 @@ class Tokenizer:
         """The bytes this token adds to the text: none for special tokens and for ids that only pad the vocabulary."""
         found = self._bytes.get(token_id)
         if found is None:
-            found = self._bytes[token_id] = b"" if token_id in self._special_ids else self.raw_bytes(token_id)
+            found = self._bytes[token_id] = b"" if token_id in self.special_ids else self.raw_bytes(token_id)
         return found
 
     def raw_bytes(self, token_id: int) -> bytes:
