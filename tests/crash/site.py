@@ -6,6 +6,8 @@ Rows are read with SQL over a connection of its own: what a test compares with m
 import os
 import re
 import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +19,7 @@ import psycopg
 from psycopg.rows import class_row, dict_row
 
 from ops import pids
-from ops.data import DataDir
+from ops.data import ROOT, DataDir
 from ops.environment import free_ports, given, without_settings
 from ops.run import owner_link
 from ops.supervisor import Stack
@@ -81,6 +83,18 @@ class Site:
     def kill(self, name: str) -> None:
         """`kill -9`; the supervisor has started it again when this returns."""
         self.stack.wait_restarted(name, self.stack.kill(name, signal.SIGKILL), 20)
+
+    @contextmanager
+    def second_runner(self) -> Iterator[None]:
+        """Beside the one of the stack, as on a second machine."""
+        argv = [sys.executable, "manage.py", "run_answers"]
+        with (self.data / "logs" / "second-runner.log").open("wb") as log:
+            runner = subprocess.Popen(argv, cwd=ROOT, env=self.stack.env, stdout=log, stderr=log)
+        try:
+            yield
+        finally:
+            runner.terminate()
+            runner.wait(20)
 
     def kill_everything(self) -> None:
         """As a power cut would: the supervisor and all it has started, at once."""
