@@ -1,5 +1,7 @@
 """What an answer may not do to the page that shows it."""
 
+from pathlib import Path
+
 from playwright.sync_api import Page, Request, expect
 
 from tests.browser.chat import Chat
@@ -80,3 +82,34 @@ def test_finished_blocks_are_not_drawn_again(chat: Chat, page: Page, endpoint: W
     chat.wait_for_end()
     assert chat.text().locator("p").first.evaluate("node => node.mark") == "kept"
     expect(chat.text().locator("li")).to_have_count(2)
+
+
+def test_streamed_text_ends_as_if_it_had_come_at_once(chat: Chat, page: Page) -> None:
+    text = Path(__file__).with_name("sounding.md").read_text(encoding="utf-8")
+    different = page.evaluate(
+        """async text => {
+            const { MarkdownView } = await import("/static/js/helpers/markdown.js")
+            const frame = () => new Promise(requestAnimationFrame)
+            const settled = async element => { for (let i = 0; i < 30; i++) await frame(); return element }
+            const visible = element => [...element.querySelectorAll("p, li, td, code")].map(node => node.textContent)
+            const whole = document.createElement("div")
+            new MarkdownView(whole).render(text)
+            const different = []
+            for (const size of [3, 11, 40]) {
+                const element = document.createElement("div")
+                const view = new MarkdownView(element)
+                for (let at = size === 3 ? 900 : 0; at < text.length; at += size) {
+                    view.update(text.slice(0, at), true)
+                    await frame()
+                }
+                view.update(text, false)
+                await settled(element)
+                await settled(whole)
+                const [one, other] = [visible(element), visible(whole)]
+                if (one.join("|") !== other.join("|")) different.push([size, one, other])
+            }
+            return different
+        }""",
+        text,
+    )
+    assert different == []

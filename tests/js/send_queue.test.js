@@ -60,6 +60,15 @@ test("a follower waits for the first question's reply and hangs below it", () =>
   assert.deepEqual({ text, parent, conversation }, { text: "two", parent: "r", conversation: "c" })
 })
 
+test("a row of followers moves into the conversation together", () => {
+  const { line, queue } = setUp()
+  const first = queue.push(ask("one")).frame.client_id
+  const second = queue.push(ask("two"), first).frame.client_id
+  queue.push(ask("three"), second)
+  line.receive({ type: "accepted", client_id: first, conversation: "c", reply: "r" })
+  assert.deepEqual(queue.records("c").map(({ frame }) => frame.text), ["two", "three"])
+})
+
 test("a refused question keeps its text and is sent again on request", () => {
   const { line, queue, changes } = setUp()
   const { frame } = queue.push(ask("how deep?"))

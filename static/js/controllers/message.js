@@ -2,7 +2,7 @@
 
 import { element, find } from "../helpers/dom.js"
 import { t } from "../helpers/strings.js"
-import { isOpen } from "../models/conversation_stream.js"
+import { isEnded, isOpen } from "../models/conversation_stream.js"
 
 const SPOKEN = 600 // characters read out when an answer is done; more would hold a listener hostage
 let markdownLoading
@@ -12,6 +12,7 @@ export class MessageView {
   #markdown = null
   #shownText = null
   #thoughtSince = 0
+  #served = {} // the state that the server wrote into the element
 
   constructor(article, stream) {
     this.element = article
@@ -23,6 +24,12 @@ export class MessageView {
 
   get message() {
     return this.#stream.get(this.id)
+  }
+
+  // The element is older than the stream: the answer has ended since the server made it, so its ending is missing.
+  get isBehind() {
+    const { answer, status } = this.message
+    return isEnded(status) && (this.#served.status !== status || this.#served.answer !== answer)
   }
 
   // What a screen reader is told at the end.
@@ -61,6 +68,7 @@ export class MessageView {
 
   #hold(article) {
     const { role, parent, answer, status, errorCode, finishReason } = article.dataset
+    this.#served = { answer, status }
     this.#stream.hold(this.id, {
       role, parent: parent || null, answer: answer ?? null, status: status ?? null, errorCode: errorCode ?? "", finishReason: finishReason ?? "",
       text: find("[data-part=text]", article).textContent, reasoning: find("[data-part=reasoning]", article)?.textContent ?? "",

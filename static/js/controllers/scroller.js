@@ -10,6 +10,7 @@ export class Scroller {
   #jump = find("[data-action=jump]")
   #following = true
   #lastTop = 0
+  #lastHeight = 0
   #touchedAt = -Infinity
   #isHeld = false
 
@@ -36,13 +37,16 @@ export class Scroller {
     this.#update()
   }
 
-  // Only a scroll upwards by the reader's own hand lets go: growing or replaced content moves the place too.
+  // A scroll upwards lets go: by the reader's hand, or (find in page, a focused link) while the content stood still.
+  // Growing or replaced content moves the place too, and that is nobody's wish.
   #scrolled() {
     const { scrollTop, scrollHeight, clientHeight } = this.#element
     const fromEnd = scrollHeight - clientHeight - scrollTop
-    if (scrollTop < this.#lastTop && this.#isByHand) this.#following = false
+    const isMeant = this.#isByHand || scrollHeight === this.#lastHeight
+    if (scrollTop < this.#lastTop && isMeant && fromEnd > 2) this.#following = false
     else if (fromEnd < NEAR_PX) this.#following = true
     this.#lastTop = scrollTop
+    this.#lastHeight = scrollHeight
     this.#update()
   }
 

@@ -4,7 +4,6 @@ import { copyText } from "../helpers/clipboard.js"
 import { find, findAll, onAction } from "../helpers/dom.js"
 import { getPartial, post } from "../helpers/http.js"
 import { t } from "../helpers/strings.js"
-import { isEnded } from "../models/conversation_stream.js"
 import { edit } from "./editor.js"
 import { MessageView } from "./message.js"
 import { toast } from "./toast.js"
@@ -124,6 +123,7 @@ export class Thread {
     }
     for (const [id, view] of this.#views) if (!kept.has(id)) { view.element.remove(); this.#views.delete(id) }
     this.#renderFromEnd()
+    for (const view of this.#views.values()) if (view.isBehind) void this.#refresh(view)
     this.#showUse()
     this.#tell("change")
   }
@@ -179,7 +179,7 @@ export class Thread {
     for (const id of ids) this.#views.get(id)?.update()
     const shown = this.#articles().map((article) => article.dataset.message)
     if (shown.join() !== ids.join()) void this.showBranch()
-    for (const id of ids) if (this.#views.has(id) && isEnded(this.#stream.get(id).status)) void this.#refreshIfStale(this.#views.get(id))
+    for (const view of this.#views.values()) if (view.isBehind) void this.#refresh(view)
     this.#tell("change")
   }
 
@@ -196,10 +196,6 @@ export class Thread {
     await this.#refresh(view)
     this.#announcer.textContent = view.spoken
     for (const other of this.#views.values()) if (other.message.status === "queued") other.update()
-  }
-
-  #refreshIfStale(view) {
-    if (view.element.dataset.status !== view.message.status || view.element.dataset.answer !== view.message.answer) return this.#refresh(view)
   }
 
   // The message as the server shows it now: its ending, its notices, its actions.

@@ -88,9 +88,10 @@ export class SendQueue {
     this.#requests.delete(frame.client_id)
     const record = this.#find(frame.client_id)
     if (!record) return
+    this.#moveFollowers(frame.client_id, frame.conversation)
     for (const follower of this.#followers(frame.client_id)) {
-      Object.assign(follower, { follows: null })
-      Object.assign(follower.frame, { parent: frame.reply, conversation: frame.conversation })
+      follower.follows = null
+      follower.frame.parent = frame.reply
       this.#save(follower)
     }
     this.#onChange({ kind: "accepted", record, accepted: frame })
@@ -113,6 +114,15 @@ export class SendQueue {
     this.#inFlight.delete(record.frame.client_id)
     this.#storage.removeItem(this.#prefix + record.frame.client_id)
     this.#pump()
+  }
+
+  // The whole row behind a question goes on in its conversation, also those who wait for one that is not accepted yet.
+  #moveFollowers(clientId, conversation) {
+    for (const follower of this.#followers(clientId)) {
+      follower.frame.conversation = conversation
+      this.#save(follower)
+      this.#moveFollowers(follower.frame.client_id, conversation)
+    }
   }
 
   #followers(clientId) {
