@@ -1,162 +1,125 @@
 """Ordinary checkpoint directories: config.json and safetensors, single or sharded. Knows names and shapes, no forward.
 
-FP8 weights (128x128 blocks with `weight_scale_inv`, which multiplies despite its name) are expanded while reading.
+Read tensor by tensor with one shard open at a time, so that memory never holds more than the weights and one shard.
+Quantised weights (see quantization.py) are expanded while reading and made while writing.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
 from inference.config import ModelConfig
+from inference.layout import Shape, draft_shapes, is_correction_bias, is_quantized, tensor_shapes
+from inference.quantization import FP8_BLOCK, dequantize_blocks, dequantize_rows, quantize_blocks, quantize_rows
 
 INDEX = "model.safetensors.index.json"
 SINGLE = "model.safetensors"
-FP8_BLOCK = 128
+FP8_SCALE = "_scale_inv"  # X.weight_scale_inv, one fp32 number a block of 128x128
+INT8_SCALE = "_scale"  # X.weight_scale, one fp32 number a row
 # Small enough that the copies a shard needs while it is written fit beside the model on a laptop.
 SHARD_BYTES = 512 * 2**20
 
-
-def tensor_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """Every tensor a checkpoint of this configuration must hold, and its shape."""
-    hidden = config.hidden_size
-    shapes: dict[str, tuple[int, ...]] = {
-        "model.embed_tokens.weight": (config.vocab_size, hidden),
-        "model.norm.weight": (hidden,),
-    }
-    if not config.tie_word_embeddings:
-        shapes["lm_head.weight"] = (config.vocab_size, hidden)
-    for layer in range(config.num_hidden_layers):
-        prefix = f"model.layers.{layer}"
-        shapes[f"{prefix}.input_layernorm.weight"] = (hidden,)
-        shapes[f"{prefix}.post_attention_layernorm.weight"] = (hidden,)
-        shapes |= {f"{prefix}.self_attn.{name}": shape for name, shape in _attention_shapes(config).items()}
-        shapes |= {f"{prefix}.mlp.{name}": shape for name, shape in _mlp_shapes(config, layer).items()}
-    return shapes
-
-
-def _attention_shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    hidden, heads, rank = config.hidden_size, config.num_attention_heads, config.q_lora_rank
-    index_heads, index_width = config.index_n_heads, config.index_head_dim
-    shapes: dict[str, tuple[int, ...]] = {
-        "kv_a_proj_with_mqa.weight": (
-            config.num_latent_groups * (config.kv_lora_rank + config.qk_rope_head_dim),
-            hidden,
-        ),
-        "kv_b_proj.weight": (heads * (config.qk_nope_head_dim + config.v_head_dim), config.kv_lora_rank),
-        "o_proj.weight": (hidden, heads * config.v_head_dim),
-        "indexer.wq_b.weight": (index_heads * index_width, hidden if rank is None else rank),
-        "indexer.wk.weight": (index_width, hidden),
-        "indexer.k_norm.weight": (index_width,),
-        "indexer.k_norm.bias": (index_width,),
-        "indexer.weights_proj.weight": (index_heads, hidden),
-    }
-    if rank is None:
-        shapes["q_proj.weight"] = (heads * config.qk_head_dim, hidden)
-    else:
-        shapes["q_a_proj.weight"] = (rank, hidden)
-        shapes["q_a_layernorm.weight"] = (rank,)
-        shapes["q_b_proj.weight"] = (heads * config.qk_head_dim, rank)
-    if config.kv_latent_norm:
-        shapes["kv_a_layernorm.weight"] = (config.kv_lora_rank,)
-    return shapes
-
-
-def _mlp_shapes(config: ModelConfig, layer: int) -> dict[str, tuple[int, ...]]:
-    if config.is_dense(layer):
-        return _swiglu_shapes("", config.hidden_size, config.intermediate_size)
-    shapes: dict[str, tuple[int, ...]] = {
-        "gate.weight": (config.n_routed_experts, config.hidden_size),
-        "gate.e_score_correction_bias": (config.n_routed_experts,),
-    }
-    if config.n_shared_experts:
-        shapes |= _swiglu_shapes("shared_experts.", config.hidden_size, config.shared_intermediate_size)
-    for expert in range(config.n_routed_experts):
-        shapes |= _swiglu_shapes(f"experts.{expert}.", config.hidden_size, config.moe_intermediate_size)
-    return shapes
-
-
-def _swiglu_shapes(prefix: str, hidden: int, width: int) -> dict[str, tuple[int, ...]]:
-    return {
-        f"{prefix}gate_proj.weight": (width, hidden),
-        f"{prefix}up_proj.weight": (width, hidden),
-        f"{prefix}down_proj.weight": (hidden, width),
-    }
+Quantization = Literal["fp8", "int8"]
+QUANTIZATION_CONFIGS: dict[Quantization, dict[str, object]] = {
+    "fp8": {
+        "quant_method": "fp8",
+        "fmt": "e4m3",
+        "activation_scheme": "dynamic",
+        "weight_block_size": [FP8_BLOCK, FP8_BLOCK],
+        "scale_fmt": "ue8m0",
+    },
+    "int8": {"quant_method": "int8", "activation_scheme": None},
+}
 
 
 class Checkpoint:
-    """An open checkpoint whose names and shapes have been checked; reads one tensor at a time."""
+    """A checkpoint whose names and shapes have been checked; reads one tensor at a time."""
 
     def __init__(self, path: Path) -> None:
         self.config = ModelConfig.from_file(path)
-        self._open_files = ExitStack()
-        try:
-            self._file_of = self._open(path)
-            self._check(path)
-        except BaseException:
-            self._open_files.close()
-            raise
+        self._path = path
+        self._file_of: dict[str, str] = {}
+        self._stored: dict[str, tuple[str, Shape]] = {}  # number format and shape
+        for file, names in _names_by_file(path).items():
+            self._read_header(file, names)
+        self._check()
+        self._opened: tuple[str, Any] = ("", None)
+        self._open_shard = ExitStack()
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._open_files.close()
+        self._open_shard.close()
+
+    @property
+    def has_draft(self) -> bool:
+        """Whether the layers of multi-token prediction are stored too."""
+        return any(name in self._file_of for name in draft_shapes(self.config))
+
+    def is_fp8(self, name: str) -> bool:
+        return self._stored[name][0] == "F8_E4M3"
 
     def read(self, name: str, dtype: torch.dtype) -> Tensor:
-        """The tensor in `dtype`, dequantised where it is stored in FP8."""
-        tensor: Tensor = self._file_of[name].get_tensor(name)
-        scale_name = f"{name}_scale_inv"
-        if scale_name in self._file_of:
-            scale = self._file_of[scale_name].get_tensor(scale_name)
-            return _dequantise(tensor, scale).to(dtype)
+        """The tensor in `dtype`, expanded where it is stored in FP8 or int8."""
+        tensor = self._get(name)
+        if f"{name}{FP8_SCALE}" in self._file_of:
+            return dequantize_blocks(tensor, self._get(f"{name}{FP8_SCALE}")).to(dtype)
+        if f"{name}{INT8_SCALE}" in self._file_of:
+            return dequantize_rows(tensor, self._get(f"{name}{INT8_SCALE}")).to(dtype)
         return tensor.to(dtype)
 
-    def _open(self, path: Path) -> dict[str, Any]:
-        """Every stored tensor name and the open file that holds it."""
-        single, index = path / SINGLE, path / INDEX
-        if index.exists():
-            names_by_file: dict[str, list[str]] = {}
-            for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items():
-                names_by_file.setdefault(file, []).append(name)
-        elif single.exists():
-            names_by_file = {SINGLE: []}
-        else:
-            raise ValueError(f"no {SINGLE} and no {INDEX} in {path}")
-        file_of: dict[str, Any] = {}
-        for file, names in names_by_file.items():
-            if not (path / file).exists():
-                raise ValueError(f"{INDEX} names {file}, which is not in {path}")
-            opened = self._open_files.enter_context(safe_open(path / file, framework="pt"))
+    def _get(self, name: str) -> Tensor:
+        """Opening is cheap; a shard left open would keep every page that was read from it."""
+        file = self._file_of[name]
+        if self._opened[0] != file:
+            self._open_shard.close()
+            self._opened = (file, self._open_shard.enter_context(_open(self._path / file)))
+        tensor: Tensor = self._opened[1].get_tensor(name)
+        return tensor
+
+    def _read_header(self, file: str, names: list[str]) -> None:
+        with _open(self._path / file) as opened:
             held = set(opened.keys())
             if absent := sorted(set(names) - held):
                 raise ValueError(f"tensor {absent[0]} is missing from {file}, where {INDEX} has it")
-            file_of |= dict.fromkeys(held, opened)
-        return file_of
+            for name in held:
+                stored = opened.get_slice(name)
+                self._stored[name] = (stored.get_dtype(), tuple(stored.get_shape()))
+        self._file_of |= dict.fromkeys(held, file)
 
-    def _check(self, path: Path) -> None:
+    def _check(self) -> None:
         expected = tensor_shapes(self.config)
-        for name, shape in expected.items():
-            if name not in self._file_of:
-                raise ValueError(f"tensor {name} is missing from {path}")
-            stored = tuple(self._file_of[name].get_slice(name).get_shape())
-            if stored != shape:
-                raise ValueError(f"tensor {name} has shape {stored}, the configuration makes it {shape}")
-        known = set(expected) | {f"{name}_scale_inv" for name in expected}
-        for name in sorted(self._file_of):
-            if name not in known and not self._is_draft_layer(name):
-                raise ValueError(f"tensor {name} in {path} is not part of this configuration")
+        if self.has_draft:
+            expected |= draft_shapes(self.config)
+        for name, shape in list(expected.items()):
+            self._check_tensor(name, shape)
+            if (scale := self._scale(name, shape)) is not None:
+                self._check_tensor(*scale)
+                expected[scale[0]] = scale[1]
+        for name in sorted(set(self._file_of) - set(expected)):
+            raise ValueError(f"tensor {name} in {self._path} is not part of this configuration")
 
-    def _is_draft_layer(self, name: str) -> bool:
-        """Multi-token prediction is stored as one more layer; it is not needed to answer."""
-        parts = name.split(".")
-        return parts[:2] == ["model", "layers"] and int(parts[2]) >= self.config.num_hidden_layers
+    def _check_tensor(self, name: str, shape: Shape) -> None:
+        if name not in self._file_of:
+            raise ValueError(f"tensor {name} is missing from {self._path}")
+        if self._stored[name][1] != shape:
+            raise ValueError(f"tensor {name} has shape {self._stored[name][1]}, the configuration makes it {shape}")
+
+    def _scale(self, name: str, shape: Shape) -> tuple[str, Shape] | None:
+        """Name and shape of the scales that a quantised tensor needs."""
+        kind = self._stored[name][0]
+        if kind == "F8_E4M3":
+            return f"{name}{FP8_SCALE}", tuple(-(-size // FP8_BLOCK) for size in shape)
+        return (f"{name}{INT8_SCALE}", (shape[0], 1)) if kind == "I8" else None
 
 
 def open_checkpoint(path: Path) -> Checkpoint:
@@ -164,11 +127,27 @@ def open_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(path)
 
 
-def _dequantise(weight_OI: Tensor, scale: Tensor) -> Tensor:
-    """w = w_fp8 * scale of its 128x128 block; the last block may be partial."""
-    rows, columns = weight_OI.shape
-    spread = scale.repeat_interleave(FP8_BLOCK, 0)[:rows].repeat_interleave(FP8_BLOCK, 1)[:, :columns]
-    return weight_OI.float() * spread
+def _open(path: Path) -> Any:
+    try:
+        return safe_open(path, framework="pt")
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole safetensors file: {error}") from None
+
+
+def _names_by_file(path: Path) -> dict[str, list[str]]:
+    """Every shard, with the names the index promises in it."""
+    single, index = path / SINGLE, path / INDEX
+    if not index.exists():
+        if not single.exists():
+            raise ValueError(f"no {SINGLE} and no {INDEX} in {path}")
+        return {SINGLE: []}
+    names_by_file: dict[str, list[str]] = {}
+    for name, file in json.loads(index.read_text(encoding="utf-8"))["weight_map"].items():
+        names_by_file.setdefault(file, []).append(name)
+    for file in names_by_file:
+        if not (path / file).exists():
+            raise ValueError(f"{INDEX} names {file}, which is not in {path}")
+    return names_by_file
 
 
 def save_checkpoint(
@@ -177,35 +156,47 @@ def save_checkpoint(
     tensors: Mapping[str, Tensor],
     dtype: torch.dtype,
     shard_bytes: int = SHARD_BYTES,
+    quantization: Quantization | None = None,
 ) -> None:
     """Writes config.json and safetensors into `path`, an existing directory; the correction bias stays fp32.
 
-    Tensors may share memory (replicas do): they are copied shard by shard.
+    The draft layers are written where `tensors` has them. Tensors may share memory (replicas do): they are copied
+    shard by shard.
     """
-    shapes = tensor_shapes(config)
+    draft = draft_shapes(config)
+    if not set(draft) & set(tensors):
+        config, draft = replace(config, num_nextn_predict_layers=0), {}
+    shapes = tensor_shapes(config) | draft
     for name in sorted(set(shapes) ^ set(tensors)):
         raise ValueError(f"tensor {name} is {'missing' if name in shapes else 'not part of this configuration'}")
     raw = {**config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")}
+    if quantization is not None:
+        raw["quantization_config"] = QUANTIZATION_CONFIGS[quantization]
     (path / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    shards = list(_shards(tensors, dtype, shard_bytes))
+    shards = list(_shards(tensors, dtype, shard_bytes, quantization))
     weight_map: dict[str, str] = {}
+    total_size = 0
     for number, names in enumerate(shards, start=1):
         file = SINGLE if len(shards) == 1 else f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-        weight_map |= dict.fromkeys(names, file)
-        stored = {name: tensors[name].to(_stored_dtype(name, dtype), copy=True).contiguous() for name in names}
+        stored: dict[str, Tensor] = {}
+        for name in names:
+            stored |= _stored(name, tensors[name], dtype, quantization)
+        weight_map |= dict.fromkeys(stored, file)
+        total_size += sum(tensor.nbytes for tensor in stored.values())
         save_file(stored, path / file, metadata={"format": "pt"})
         (path / file).chmod(0o644)  # save_file makes it private, which a service user could not read
     if len(shards) > 1:
-        total = sum(_stored_bytes(name, tensor, dtype) for name, tensor in tensors.items())
-        index = {"metadata": {"total_size": total}, "weight_map": weight_map}
+        index = {"metadata": {"total_size": total_size}, "weight_map": weight_map}
         (path / INDEX).write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 
 
-def _shards(tensors: Mapping[str, Tensor], dtype: torch.dtype, shard_bytes: int) -> Iterator[list[str]]:
+def _shards(
+    tensors: Mapping[str, Tensor], dtype: torch.dtype, shard_bytes: int, quantization: Quantization | None
+) -> Iterator[list[str]]:
     names: list[str] = []
     size = 0
     for name, tensor in tensors.items():
-        bytes_ = _stored_bytes(name, tensor, dtype)
+        bytes_ = tensor.numel() * (1 if quantization and is_quantized(name) else _stored_dtype(name, dtype).itemsize)
         if names and size + bytes_ > shard_bytes:
             yield names
             names, size = [], 0
@@ -214,9 +205,14 @@ def _shards(tensors: Mapping[str, Tensor], dtype: torch.dtype, shard_bytes: int)
     yield names
 
 
+def _stored(name: str, tensor: Tensor, dtype: torch.dtype, quantization: Quantization | None) -> dict[str, Tensor]:
+    """What the file holds for one tensor: itself, or its quantised values and their scales."""
+    if quantization is None or not is_quantized(name):
+        return {name: tensor.to(_stored_dtype(name, dtype), copy=True).contiguous()}
+    quantize, suffix = (quantize_blocks, FP8_SCALE) if quantization == "fp8" else (quantize_rows, INT8_SCALE)
+    values, scale = quantize(tensor)
+    return {name: values.contiguous(), f"{name}{suffix}": scale.contiguous()}
+
+
 def _stored_dtype(name: str, dtype: torch.dtype) -> torch.dtype:
-    return torch.float32 if name.endswith("e_score_correction_bias") else dtype
-
-
-def _stored_bytes(name: str, tensor: Tensor, dtype: torch.dtype) -> int:
-    return tensor.numel() * _stored_dtype(name, dtype).itemsize
+    return torch.float32 if is_correction_bias(name) else dtype

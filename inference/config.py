@@ -28,7 +28,7 @@ FIXED: dict[str, object] = {
 # Keys that say nothing about the forward pass, or that are read elsewhere in this file.
 SILENT = frozenset(
     "architectures auto_map attention_dropout aux_loss_alpha dtype ep_size head_dim initializer_range layer_types"
-    " mlp_layer_types num_key_value_heads num_nextn_predict_layers output_router_logits pad_token_id pretraining_tp"
+    " mlp_layer_types num_key_value_heads output_router_logits pad_token_id pretraining_tp"
     " qk_head_dim quantization_config rope_parameters rope_scaling rope_theta seq_aux torch_dtype"
     " transformers_version use_cache eos_token_id".split()
 )
@@ -89,6 +89,7 @@ class ModelConfig:
     tie_word_embeddings: bool = False
     bos_token_id: int | None = 0
     eos_token_ids: tuple[int, ...] = (1,)
+    num_nextn_predict_layers: int = 0  # draft layers that may be stored after the last; releases say 1
 
     num_latent_groups: int = 1  # heads share latents in this many groups; grouped-query attention is G = kv heads
     kv_latent_norm: bool = True
@@ -106,6 +107,8 @@ class ModelConfig:
         reachable = self.topk_group * self.n_routed_experts // self.n_group
         if self.num_experts_per_tok > reachable:
             raise ValueError(f"num_experts_per_tok = {self.num_experts_per_tok}: at most {reachable} can be reached")
+        if self.num_nextn_predict_layers < 0:
+            raise ValueError(f"num_nextn_predict_layers = {self.num_nextn_predict_layers}: must be at least 0")
         if self.qk_rope_head_dim % 2 or self.qk_rope_head_dim < 2:
             raise ValueError(f"qk_rope_head_dim = {self.qk_rope_head_dim}: must be even and at least 2")
         if self.index_topk < 1 or self.index_n_heads < 1:
@@ -191,10 +194,10 @@ def _check_fixed(raw: Mapping[str, Any]) -> None:
     quantization = raw.get("quantization_config")
     if quantization is not None:
         method, block = quantization.get("quant_method"), quantization.get("weight_block_size")
-        if method != "fp8" or block != [128, 128]:
+        if (method, block) not in (("fp8", [128, 128]), ("int8", None)):
             raise ValueError(
                 f"quantization_config: quant_method {method!r} with weight_block_size {block!r};"
-                " only 'fp8' with [128, 128] is supported"
+                " only 'fp8' with [128, 128], and 'int8' by rows, are supported"
             )
 
 

@@ -2,22 +2,44 @@
 
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from inference.checkpoint import open_checkpoint
+from inference.checkpoint import Checkpoint, open_checkpoint
 from inference.model.decoder import Model
 
 logger = logging.getLogger(__name__)
 
+Report = Callable[[str], None]
 
-def load_model(path: Path, device: str, dtype: torch.dtype) -> Model:
-    """ValueError names the first key or tensor that does not fit; fp16 is refused, a CPU is 1000 times slower in it."""
+
+def load_model(path: Path, device: str, dtype: torch.dtype, report: Report = lambda stage: None) -> Model:
+    """ValueError names the first key or tensor that does not fit; fp16 is refused, a CPU is 1000 times slower in it.
+
+    `report` hears of every layer that begins to load.
+    """
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype = {dtype}: must be torch.float32 or torch.bfloat16")
     started = time.perf_counter()
     with open_checkpoint(path) as checkpoint:
-        model = Model(checkpoint.config, lambda name: checkpoint.read(name, dtype).to(device))
+        model = Model(checkpoint.config, _Reader(checkpoint, device, dtype, report))
     logger.info("model loaded layers=%d dtype=%s %.2fs", len(model.layers), dtype, time.perf_counter() - started)
     return model
+
+
+class _Reader:
+    """Reads the tensors a model asks for by name, and says how far it is."""
+
+    def __init__(self, checkpoint: Checkpoint, device: str, dtype: torch.dtype, report: Report) -> None:
+        self._checkpoint, self._device, self._dtype, self._report = checkpoint, device, dtype, report
+        self._layer = ""
+
+    def __call__(self, name: str) -> Tensor:
+        layer = name.split(".")[2] if name.startswith("model.layers.") else ""
+        if layer and layer != self._layer:
+            self._layer = layer
+            self._report(f"loading weights, layer {int(layer) + 1} of {self._checkpoint.config.num_hidden_layers}")
+        return self._checkpoint.read(name, self._dtype).to(self._device)

@@ -10,15 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inference.checkpoint import tensor_shapes
 from inference.config import ModelConfig
+from inference.layout import draft_shapes, tensor_shapes
 
 
 def random_tensors(config: ModelConfig, seed: int = 0) -> dict[str, Tensor]:
     """Every parameter random, norms around one."""
     generator = torch.Generator().manual_seed(seed)
     tensors = {}
-    for name, shape in tensor_shapes(config).items():
+    for name, shape in (tensor_shapes(config) | draft_shapes(config)).items():
         noise = torch.randn(shape, generator=generator)
         if name.endswith("norm.weight"):
             tensors[name] = 1 + 0.2 * noise

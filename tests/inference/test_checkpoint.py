@@ -1,7 +1,10 @@
 """Checkpoint directories: written, read back, and refused with the name of the tensor that does not fit."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,11 +12,15 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from inference.checkpoint import INDEX, SINGLE, open_checkpoint, save_checkpoint
+from inference.checkpoint import INDEX, SINGLE, Quantization, open_checkpoint, save_checkpoint
+from inference.layout import is_quantized, num_elements, tensor_shapes
 from inference.model import load_model
+from inference.quantization import dequantize_blocks, quantize_blocks, quantize_rows, round_blocks
 from tests.inference.plain_reference import forward, random_tensors
 from tests.inference.stepping import Stepper, random_tokens
 from tests.inference.test_extended_family import GROUPED
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -86,12 +93,28 @@ def test_saving_refuses_a_set_of_tensors_that_is_not_whole(tmp_path: Path, tenso
         write(tmp_path, tensors)
 
 
-def test_the_draft_layer_of_a_release_is_passed_over(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
-    write(tmp_path, tensors)
-    stored = load_file(tmp_path / SINGLE)
-    stored["model.layers.2.eh_proj.weight"] = torch.zeros(48, 96)
-    save_file(stored, tmp_path / SINGLE)
+def test_the_draft_layer_of_a_release_is_kept_apart_and_must_be_whole(tmp_path: Path) -> None:
+    config = replace(GROUPED, num_nextn_predict_layers=1)
+    tensors = random_tensors(config)
+    save_checkpoint(tmp_path, config, tensors, torch.float32)
+    name = "model.layers.2.eh_proj.weight"
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert checkpoint.has_draft and torch.equal(checkpoint.read(name, torch.float32), tensors[name])
     assert len(load_model(tmp_path, "cpu", torch.float32).layers) == 2
+    stored = load_file(tmp_path / SINGLE)
+    del stored[name]
+    save_file(stored, tmp_path / SINGLE)
+    with pytest.raises(ValueError, match=f"{name} is missing"):
+        open_checkpoint(tmp_path)
+
+
+def test_a_draft_layer_may_be_absent_but_not_surplus(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    config = replace(GROUPED, num_nextn_predict_layers=1)
+    save_checkpoint(tmp_path, config, tensors, torch.float32)
+    with open_checkpoint(tmp_path) as checkpoint:
+        assert not checkpoint.has_draft and checkpoint.config == GROUPED
+    with pytest.raises(ValueError, match=r"model\.layers\.2\.\S+ is not part"):
+        save_checkpoint(tmp_path, GROUPED, random_tensors(config), torch.float32)
 
 
 def test_fp8_weights_are_multiplied_by_the_scale_of_their_block(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
@@ -111,6 +134,113 @@ def test_fp8_weights_are_multiplied_by_the_scale_of_their_block(tmp_path: Path, 
         assert torch.equal(checkpoint.read(name, torch.float32), tensors[name])
     exact = wide.to(torch.float8_e4m3fn).float()
     assert torch.equal(read[:128], exact[:128] * 2) and torch.equal(read[128:], exact[128:] / 2)
+
+
+WIDE = replace(
+    GROUPED, vocab_size=64, hidden_size=160, moe_intermediate_size=136, n_routed_experts=4, num_experts_per_tok=2,
+    num_nextn_predict_layers=1, index_topk=64,
+)  # fmt: skip
+"""Partial last blocks in both dimensions; dense, as a rounded index score may choose another token."""
+
+
+@pytest.mark.parametrize("quantization", ["fp8", "int8"])
+def test_quantised_checkpoints_hold_what_the_format_can(tmp_path: Path, quantization: Quantization) -> None:
+    """e4m3 has 3 digits after the first and ends at 2^-9 of its scale; int8 has 127 steps a row."""
+    tensors = random_tensors(WIDE)
+    save_checkpoint(tmp_path, WIDE, tensors, torch.float32, 300_000, quantization)
+    with open_checkpoint(tmp_path) as checkpoint:
+        for name, right in tensors.items():
+            error = (checkpoint.read(name, torch.float32) - right).abs()
+            if not is_quantized(name):
+                assert not error.any(), name
+            elif quantization == "int8":
+                assert (error <= right.abs().amax(dim=1, keepdim=True) / 254 * 1.0001).all(), name
+            else:
+                scale = dequantize_blocks(torch.ones_like(right), quantize_blocks(right)[1])
+                assert (error <= torch.maximum(right.abs() / 16, scale * 2**-10)).all(), name
+                assert float(error.max()) > 0, name
+
+
+def test_the_written_fp8_layout_is_the_released_one(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, WIDE, random_tensors(WIDE), torch.bfloat16, quantization="fp8")
+    stored = load_file(tmp_path / SINGLE)
+    prefix = "model.layers.2.self_attn"
+    weight, scale = stored[f"{prefix}.o_proj.weight"], stored[f"{prefix}.o_proj.weight_scale_inv"]
+    assert weight.dtype == torch.float8_e4m3fn and scale.dtype == torch.float32
+    assert weight.shape == (160, 48) and scale.shape == (2, 1)
+    assert (torch.frexp(scale).mantissa == 0.5).all(), "ue8m0: powers of two"
+    plain = {name for name in stored if f"{name}_scale_inv" not in stored and not name.endswith("_scale_inv")}
+    assert plain == {
+        name
+        for name in stored
+        if "norm" in name
+        or name.endswith(("mlp.gate.weight", "e_score_correction_bias", "embed_tokens.weight", "head.weight"))
+        or name.endswith(("weights_proj.weight", "eh_proj.weight"))
+    }
+    assert json.loads((tmp_path / "config.json").read_text())["quantization_config"]["scale_fmt"] == "ue8m0"
+
+
+@pytest.mark.parametrize("quantization", ["fp8", "int8"])
+def test_a_quantised_model_is_the_plain_one_with_its_weights_rounded(
+    tmp_path: Path, quantization: Quantization
+) -> None:
+    tensors, tokens = random_tensors(WIDE), random_tokens(12, WIDE.vocab_size)
+    save_checkpoint(tmp_path, WIDE, tensors, torch.bfloat16, 200_000, quantization)
+    for name, tensor in tensors.items():
+        if is_quantized(name):
+            rows, scales = quantize_rows(tensor)
+            tensors[name] = round_blocks(tensor) if quantization == "fp8" else rows * scales
+        elif not name.endswith("e_score_correction_bias"):
+            tensors[name] = tensor.bfloat16().float()
+    logits = Stepper(load_model(tmp_path, "cpu", torch.float32)).run(tokens, [12])
+    assert float((logits - forward(WIDE, tensors, tokens)).abs().max()) < 1e-4
+
+
+def test_a_quantised_tensor_without_its_scale_is_named(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    save_checkpoint(tmp_path, GROUPED, tensors, torch.bfloat16, quantization="fp8")
+    stored = load_file(tmp_path / SINGLE)
+    del stored["model.layers.1.self_attn.indexer.wk.weight_scale_inv"]
+    save_file(stored, tmp_path / SINGLE)
+    with pytest.raises(ValueError, match=r"model\.layers\.1\.self_attn\.indexer\.wk\.weight_scale_inv is missing"):
+        open_checkpoint(tmp_path)
+
+
+def test_loading_says_how_far_it_is(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    write(tmp_path, tensors)
+    told: list[str] = []
+    load_model(tmp_path, "cpu", torch.float32, told.append)
+    assert told == ["loading weights, layer 1 of 2", "loading weights, layer 2 of 2"]
+
+
+def test_loading_holds_the_weights_and_one_shard(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    """Peak of a process of its own. All shards kept open would hold 52 MiB more."""
+    config = replace(GROUPED, hidden_size=256, moe_intermediate_size=128, n_routed_experts=32, num_hidden_layers=8)
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.mkdir()
+    large.mkdir()
+    write(small, tensors)
+    save_checkpoint(large, config, random_tensors(config), torch.bfloat16, shard_bytes=2 * 2**20)
+    command = [sys.executable, "-c", MEASURE_PEAK, str(small), str(large)]
+    peak = int(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
+    weights = sum(4 * num_elements(shape) for shape in tensor_shapes(config).values())
+    assert weights < peak < weights + (2 + 24) * 2**20  # 24 MiB: tensors being cast, the allocator, code
+
+
+MEASURE_PEAK = """
+import sys, torch
+from pathlib import Path
+from inference.model import load_model
+
+def status(key):
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith(key)) * 1024
+
+torch.set_num_threads(1)
+load_model(Path(sys.argv[1]), "cpu", torch.float32)  # brings in the code
+before = status("VmRSS")
+open("/proc/self/clear_refs", "w").write("5")  # forget the peak so far
+model = load_model(Path(sys.argv[2]), "cpu", torch.float32)
+print(status("VmHWM") - before)
+"""
 
 
 def test_a_loaded_model_computes_what_was_saved(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
