@@ -1,5 +1,6 @@
 """What a person does on the chat page, in their words; and who they are."""
 
+import uuid
 from dataclasses import dataclass
 
 from playwright.sync_api import Locator, Page, expect
@@ -16,7 +17,7 @@ class Person:
 
         from chatapp.accounts.models import User
 
-        email = f"{name.replace(' ', '.').lower()}@example.org"
+        email = f"{name.lower()}.{uuid.uuid4().hex[:8]}@example.org"
         user = User.objects.create_user(email, "a plain long password", name=name, **fields)
         client = Client()
         client.force_login(user)

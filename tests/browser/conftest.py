@@ -4,7 +4,6 @@ Screenshots go to var/screenshots. Every page fails its test on an uncaught erro
 """
 
 import os
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -69,7 +68,7 @@ def browser(playwright: Playwright) -> Iterator[Browser]:
 
 @pytest.fixture
 def person(site: Site) -> Person:
-    return Person.new(f"Ana {uuid.uuid4().hex[:6]}")
+    return Person.new("Ana")
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ ANSWER = Path(__file__).with_name("sounding.md").read_text(encoding="utf-8")
 )
 def screen(request: pytest.FixtureRequest, browser: Browser, site: Site, model: object) -> Iterator[tuple[Page, str]]:
     width, scheme = request.param
-    person = Person.new(f"Ana {width} {scheme}", role="member")
+    person = Person.new("Ana")
     context = browser.new_context(
         base_url=site.url, locale="en-US", viewport={"width": width, "height": WIDTHS[width]}, color_scheme=scheme
     )
@@ -70,3 +70,19 @@ def _show_last_question(page: Page) -> None:
 def _shoot(page: Page, name: str) -> None:
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png")
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_settings_look_right(browser: Browser, site: Site, model: object, width: int) -> None:
+    from chatapp.accounts.models import Role, User
+
+    User.objects.filter(role=Role.OWNER).delete()  # there can be one only
+    person = Person.new("Olga", role=Role.OWNER)
+    context = browser.new_context(base_url=site.url, locale="en-US", viewport={"width": width, "height": WIDTHS[width]})
+    context.add_cookies([person.cookie(site.url)])
+    page = context.new_page()
+    for path, name in (("/settings/endpoints", "settings"), ("/settings/endpoints/new", "settings-new")):
+        page.goto(path)
+        _shoot(page, f"{name}-{width}")
+        _check_layout(page)
+    context.close()
