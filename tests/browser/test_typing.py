@@ -39,15 +39,18 @@ def test_enter_within_a_composition_does_not_send(chat: Chat, page: Page) -> Non
 def test_twenty_thousand_lines_do_not_freeze_the_page(chat: Chat, page: Page) -> None:
     text = "\n".join(f"line {number} of a very long log" for number in range(20_000))
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    client = page.context.new_cdp_session(page)
+    client.send("Performance.enable")
     page.evaluate("text => navigator.clipboard.writeText(text)", text)
     chat.field.focus()
-    began = time.monotonic()
+    # The work of the page's own thread: wall time would count the neighbours of a busy machine.
+    began = _thread_time(client)
     page.keyboard.press("Control+V")
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-    pasted = time.monotonic() - began
+    pasted = _thread_time(client) - began
     chat.field.press("Enter")
     expect(chat.questions.last).to_contain_text("line 3 of a very long log")
-    shown = time.monotonic() - began - pasted
+    shown = _thread_time(client) - began - pasted
     print(f"paste {pasted:.2f} s, send and show {shown:.2f} s")
     assert pasted < 2 and shown < 2
     chat.wait_for_end("failed")
@@ -106,3 +109,8 @@ def test_every_control_has_a_name(chat: Chat, page: Page) -> None:
     assert nameless == []
     for region in ("main", "complementary", "navigation"):
         expect(page.get_by_role(region)).to_have_count(1)
+
+
+def _thread_time(client: CDPSession) -> float:
+    metrics = client.send("Performance.getMetrics")["metrics"]
+    return float(next(metric["value"] for metric in metrics if metric["name"] == "ThreadTime"))
