@@ -2,6 +2,7 @@
 
 python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PATH] [--device cpu] [--dtype bfloat16]
 python -m inference import-smollm2 --out DIR [--dtype bfloat16]
+python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.command == "serve":
             return _serve(options)
+        if options.command == "plan":
+            return _plan(options)
         return _import_smollm2(options)
     except (ValueError, OSError) as error:
         print(f"inference: {error}", file=sys.stderr)
@@ -59,6 +62,12 @@ def _import_smollm2(options: argparse.Namespace) -> int:
     return 0
 
 
+def _plan(options: argparse.Namespace) -> int:
+    from inference.plan import run
+
+    return run(options.config, options.gpus, options.gpu_gib)
+
+
 def _read_api_key(path: Path | None) -> str | None:
     if path is None:
         return None
@@ -93,6 +102,11 @@ def _parser() -> argparse.ArgumentParser:
     importer = commands.add_parser("import-smollm2", help="recast SmolLM2-135M-Instruct into the model family")
     importer.add_argument("--out", type=Path, required=True)
     importer.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+
+    plan = commands.add_parser("plan", help="what a configuration needs: parameters, memory, how much context fits")
+    plan.add_argument("--config", type=Path, required=True, help="config.json, or the directory that holds it")
+    plan.add_argument("--gpus", type=_positive, default=1)
+    plan.add_argument("--gpu-gib", type=float, default=139.0, help="memory of each; default: an H200's")
     return parser
 
 
