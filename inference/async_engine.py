@@ -55,6 +55,10 @@ class AsyncEngine:
     def is_alive(self) -> bool:
         return self._thread.is_alive()
 
+    def queue_position(self, request_id: str) -> int | None:
+        """1 for the next to be given a place; None when it has one, or has not reached the queue yet."""
+        return self.engine.scheduler.queue_position(request_id)
+
     @property
     def num_requests(self) -> int:
         return len(self._streams)
@@ -106,6 +110,8 @@ class AsyncEngine:
         """Everything that was asked since the last step; sleeps while there is nothing to do."""
         deltas: list[Delta] = []
         wait = not self.engine.has_work
+        if wait and self._commands.empty():
+            self.engine.check_integrity()
         while wait or not self._commands.empty():
             command = self._commands.get()
             wait = False

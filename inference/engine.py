@@ -7,8 +7,9 @@ Whatever fails in one sequence ends that sequence with its own error and no othe
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -38,6 +39,7 @@ class Usage:
 
     num_prompt_tokens: int
     num_new_tokens: int
+    num_hit_tokens: int = 0  # of the prompt, found in the cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +86,20 @@ class Engine:
         vocabulary: Vocabulary,
         max_model_len: int,
         device: str = "cpu",
+        max_wait_s: float = math.inf,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """Who has not been given a place within `max_wait_s` ends as "expired"."""
         self.model = model
         self.cache = cache
         self.scheduler = scheduler
         self.vocabulary = vocabulary
         self.max_model_len = min(max_model_len, scheduler.blocks.capacity_tokens)
         self.device = device
+        self.max_wait_s = max_wait_s
         self.sampler = Sampler()
         self.stats = EngineStats()
+        self._clock = clock
         self._outputs: dict[Sequence, _Output] = {}
 
     @property
@@ -104,6 +111,7 @@ class Engine:
         deltas = []
         for choice in range(request.num_choices):
             sequence = Sequence.from_request(request, choice)
+            sequence.deadline = self._clock() + self.max_wait_s
             try:
                 self._outputs[sequence] = _Output(
                     Detokenizer(self.vocabulary, request.params.stop, request.prefix_token_ids, request.heal)
@@ -127,11 +135,16 @@ class Engine:
     def step(self) -> list[Delta]:
         """Schedules, computes, samples and reports one step for every sequence in it."""
         started = time.perf_counter()
-        chunks = self.scheduler.schedule()
-        deltas = self._compute(chunks)
+        deltas = [self._finish(sequence, "expired") for sequence in self.scheduler.expired(self._clock())]
+        deltas += self._compute(self.scheduler.schedule())
         self.stats.num_steps += 1
         self.stats.step_seconds += time.perf_counter() - started
         return deltas
+
+    def check_integrity(self) -> None:
+        """When there is nothing to do, nothing may be left of what was done. For our own mistakes: AssertionError."""
+        assert not self.has_work and not self._outputs, "a sequence was left behind"
+        self.scheduler.check()
 
     def _compute(self, chunks: list[Chunk]) -> list[Delta]:
         """When the joint forward pass fails, each chunk is computed alone: only the guilty one fails again.
@@ -299,7 +312,8 @@ def build_batch(chunks: Iterable[Chunk], block_size: int, device: str) -> Batch:
 
 
 def _usage(sequence: Sequence) -> Usage:
-    return Usage(sequence.num_prompt_tokens + sequence.num_prefix_tokens, sequence.num_new_tokens)
+    num_prompt_tokens = sequence.num_prompt_tokens + sequence.num_prefix_tokens
+    return Usage(num_prompt_tokens, sequence.num_new_tokens, sequence.num_hit_tokens or 0)
 
 
 def _describe(error: Exception) -> str:

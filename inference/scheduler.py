@@ -2,17 +2,18 @@
 
 There are no phases. Every sequence has tokens and the number of them in the cache, and a step lets sequences catch
 up under a token budget: decodes first (one token each, so a long prompt never stalls a running answer), then chunks
-of prompts, oldest first, then newcomers. Without a free block the newest sequence is preempted: its blocks are freed
-and it is computed again later, its tokens kept.
+of prompts and newcomers, the least served user's first, oldest first within a user's. Without a free block the newest
+sequence is preempted: its blocks are freed and it is computed again later, its tokens kept.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from dataclasses import dataclass
 
 from inference.blocks import BlockPool
 from inference.sequence import FinishReason, Sequence, SequenceStatus
+from inference.shares import OUTPUT_COST, Shares
 
 # Logits of a whole chunk are wanted at once for prompt logprobs: 64 rows of a 129280-token vocabulary are 32 MiB.
 PROMPT_LOGPROBS_CHUNK = 64
@@ -45,7 +46,8 @@ class Scheduler:
         self.blocks = blocks
         self.max_num_seqs = max_num_seqs
         self.max_num_batched_tokens = max_num_batched_tokens
-        self.waiting: deque[Sequence] = deque()
+        self.shares = Shares()
+        self.waiting: list[Sequence] = []  # preempted ones, then as they came
         self.running: list[Sequence] = []  # oldest first
         self.num_preemptions = 0
 
@@ -60,6 +62,7 @@ class Scheduler:
                 f"{sequence.num_tokens} tokens do not fit the cache, which holds {self.blocks.capacity_tokens}"
             )
         self.waiting.append(sequence)
+        self.shares.enter(sequence.user)
 
     def schedule(self) -> list[Chunk]:
         budget = self.max_num_batched_tokens
@@ -69,19 +72,47 @@ class Scheduler:
         return chunks
 
     def mark_computed(self, chunk: Chunk) -> None:
-        chunk.sequence.num_cached_tokens = chunk.end
+        sequence = chunk.sequence
+        sequence.num_cached_tokens = chunk.end
+        self.blocks.remember(sequence, chunk.start, chunk.end)
+        is_output = chunk.end > sequence.num_prompt_tokens + sequence.num_prefix_tokens
+        self.shares.charge(sequence.user, OUTPUT_COST if is_output else chunk.num_tokens)
 
     def finish(self, sequence: Sequence, reason: FinishReason) -> None:
-        """Ends a sequence in any state and frees its blocks at once. Safe to call twice: the first reason stays."""
+        """Ends a sequence in any state and frees its blocks at once. Safe to call twice: the first reason stays.
+
+        What was computed stays cached, so that a next turn finds a question and its answer, an interrupted one too;
+        but not after an error, of which it may be the cause.
+        """
         if sequence.is_finished:
             return
         if sequence.status is SequenceStatus.WAITING:
             self.waiting.remove(sequence)
         else:
             self.running.remove(sequence)
+        if reason == "error":
+            self.blocks.forget(sequence)
         self.blocks.free(sequence)
+        self.shares.leave(sequence.user)
         sequence.status = SequenceStatus.FINISHED
         sequence.finish_reason = reason
+
+    def expired(self, now: float) -> list[Sequence]:
+        """Those that have waited for their first place beyond their deadline."""
+        return [s for s in self.waiting if s.num_hit_tokens is None and s.deadline is not None and s.deadline <= now]
+
+    def queue_position(self, request_id: str) -> int | None:
+        """1 for the next to be admitted; None when nothing of the request waits. Callable from any thread.
+
+        An estimate: users take turns, and who comes later may be served less than who waits.
+        """
+        turns: Counter[str] = Counter()
+        order: list[tuple[bool, int, int, int, str]] = []
+        for sequence in list(self.waiting):
+            order.append((*self._urgency(sequence, turns[sequence.user]), len(order), sequence.request_id))
+            turns[sequence.user] += 1
+        ids = [entry[-1] for entry in sorted(order)]
+        return ids.index(request_id) + 1 if request_id in ids else None
 
     def check(self) -> None:
         self.blocks.check(self.running)
@@ -110,15 +141,26 @@ class Scheduler:
 
     def _schedule_prefills(self, budget: int) -> list[Chunk]:
         chunks = []
-        for sequence in self.running:
-            if budget > 0 and not sequence.is_decoding:
-                chunks.append(self._chunk(sequence, budget))
-                budget -= chunks[-1].num_tokens
-        while budget > 0 and self._can_admit():
-            sequence = self._admit()
+        reading = [sequence for sequence in self.running if not sequence.is_decoding]
+        while budget > 0 and (sequence := self._next_to_read(reading)) is not None:
             chunks.append(self._chunk(sequence, budget))
             budget -= chunks[-1].num_tokens
         return chunks
+
+    def _next_to_read(self, reading: list[Sequence]) -> Sequence | None:
+        """Takes the least served user's next: one of `reading`, or a newcomer, who must be served less than those."""
+        current = min(reading, key=self._urgency, default=None)
+        newcomer = min(self.waiting, key=self._urgency, default=None)
+        if newcomer is not None and (current is None or self._urgency(newcomer) < self._urgency(current)):
+            if self._can_admit(newcomer):
+                return self._admit(newcomer)
+        if current is not None:
+            reading.remove(current)
+        return current
+
+    def _urgency(self, sequence: Sequence, turn: int = 0) -> tuple[bool, int, int]:
+        """Smaller is sooner. Who was preempted goes first: somebody is reading that answer already."""
+        return sequence.num_preemptions == 0, turn, self.shares.served(sequence.user)
 
     def _chunk(self, sequence: Sequence, budget: int) -> Chunk:
         if sequence.params.prompt_logprobs:
@@ -126,17 +168,15 @@ class Scheduler:
         start = sequence.num_cached_tokens
         return Chunk(sequence, start, start + min(sequence.num_uncached_tokens, budget))
 
-    def _can_admit(self) -> bool:
+    def _can_admit(self, sequence: Sequence) -> bool:
         """One block a running sequence stays spare: a newcomer that is preempted at once has been computed in vain."""
-        return (
-            bool(self.waiting)
-            and len(self.running) < self.max_num_seqs
-            and self.blocks.can_allocate(self.waiting[0], spare=len(self.running))
-        )
+        return len(self.running) < self.max_num_seqs and self.blocks.can_allocate(sequence, spare=len(self.running))
 
-    def _admit(self) -> Sequence:
-        sequence = self.waiting.popleft()
-        self.blocks.allocate(sequence)
+    def _admit(self, sequence: Sequence) -> Sequence:
+        self.waiting.remove(sequence)
+        sequence.num_cached_tokens = self.blocks.allocate(sequence)
+        if sequence.num_hit_tokens is None:
+            sequence.num_hit_tokens = sequence.num_cached_tokens
         sequence.status = SequenceStatus.RUNNING
         self.running.append(sequence)
         return sequence
@@ -147,5 +187,5 @@ class Scheduler:
         sequence.num_cached_tokens = 0
         sequence.num_preemptions += 1
         sequence.status = SequenceStatus.WAITING
-        self.waiting.appendleft(sequence)
+        self.waiting.insert(0, sequence)
         self.num_preemptions += 1

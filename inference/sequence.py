@@ -11,7 +11,7 @@ from typing import Literal
 
 from inference.grammar import Grammar, GrammarState
 
-FinishReason = Literal["stop", "length", "cancelled", "error"]
+FinishReason = Literal["stop", "length", "cancelled", "expired", "error"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ class GenerationRequest:
     # The end of a prefix that was given as text: written again by the model, since text may be cut inside a token.
     heal: bytes = b""
     num_choices: int = 1
+    user: str = ""  # users share the engine fairly; those without a name are one user
     grammar: Grammar | None = None  # what the whole output must keep to, a prefix included
 
 
@@ -67,7 +68,7 @@ class SequenceStatus(Enum):
 
 @dataclass(eq=False, slots=True, weakref_slot=True)
 class Sequence:
-    """Tokens of one choice. The scheduler sets status, block_table and num_cached_tokens; nobody else does."""
+    """Tokens of one choice. The scheduler sets its status and what it has cached; nobody else does."""
 
     request_id: str
     choice: int
@@ -78,8 +79,12 @@ class Sequence:
     status: SequenceStatus = SequenceStatus.WAITING
     finish_reason: FinishReason | None = None
     block_table: list[int] = field(default_factory=list)
+    block_hashes: list[bytes] = field(default_factory=list)  # of full blocks, as far as anybody has asked (blocks.py)
     num_cached_tokens: int = 0
+    num_hit_tokens: int | None = None  # found in the cache when it was first admitted; None: still waiting for that
     num_preemptions: int = 0
+    user: str = ""
+    deadline: float | None = None  # by the engine's clock: ends here if it has not been admitted
     prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list)
     heal: bytes = b""  # bytes that the next tokens must begin with
     grammar: GrammarState | None = None  # where the output stands in its grammar
@@ -94,6 +99,7 @@ class Sequence:
             num_prompt_tokens=len(request.prompt_token_ids),
             num_prefix_tokens=len(request.prefix_token_ids),
             heal=request.heal,
+            user=request.user,
             grammar=request.grammar.start(request.prefix_token_ids) if request.grammar is not None else None,
         )
 

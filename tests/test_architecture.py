@@ -14,6 +14,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "inference/scheduler.py": ("torch",),
     "inference/blocks.py": ("torch",),
     "inference/sequence.py": ("torch",),
+    "inference/shares.py": ("torch",),
     "uploads": ("chatapp", "search", "inference"),
     "search": ("chatapp", "uploads", "inference"),
     "chatapp": ("inference", "torch", "triton", "unstructured"),

@@ -39,24 +39,30 @@ def new_id(prefix: str) -> str:
 
 
 class UsageCount:
-    """Adds up what the choices of one request cost; a prompt counts once however many choices it has."""
+    """Adds up what the choices of one request cost; a prompt counts once however many choices it has.
+
+    What the first choice has computed is a hit for the others, but the request found only the least of that.
+    """
 
     def __init__(self) -> None:
         self._prompts: dict[int, int] = {}
+        self._hits: dict[int, int] = {}
         self._new: dict[tuple[int, int], int] = {}
 
     def see(self, prompt: int, choice: int, usage: Usage) -> None:
         self._prompts[prompt] = usage.num_prompt_tokens
+        self._hits[prompt] = min(usage.num_hit_tokens, self._hits.get(prompt, usage.num_hit_tokens))
         self._new[prompt, choice] = usage.num_new_tokens
 
     def body(self) -> dict[str, Any]:
         num_prompt, num_new = sum(self._prompts.values()), sum(self._new.values())
+        num_hit = sum(self._hits.values())
         return {
             "prompt_tokens": num_prompt,
             "completion_tokens": num_new,
             "total_tokens": num_prompt + num_new,
-            "prompt_cache_hit_tokens": 0,
-            "prompt_cache_miss_tokens": num_prompt,
+            "prompt_cache_hit_tokens": num_hit,
+            "prompt_cache_miss_tokens": num_prompt - num_hit,
         }
 
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -60,12 +61,20 @@ def engine(model: Model, tokenizer: Tokenizer) -> Engine:
 
 
 def engine_of(
-    model: Model | BreakingModel, tokenizer: Tokenizer, num_blocks: int = 64, max_num_seqs: int = 8, budget: int = 32
+    model: Model | BreakingModel,
+    tokenizer: Tokenizer,
+    num_blocks: int = 64,
+    max_num_seqs: int = 8,
+    budget: int = 32,
+    prefix_caching: bool = True,
+    **options: Any,
 ) -> Engine:
     config = model.config if isinstance(model, Model) else model._model.config
     cache = PagedCache(config, num_blocks, 8, "cpu", torch.float32)
-    scheduler = Scheduler(BlockPool(num_blocks, 8), max_num_seqs, budget)
-    return Engine(model, cache, scheduler, tokenizer, max_model_len=config.max_position_embeddings)
+    cache.latent_LNBGW.fill_(torch.nan)
+    cache.index_LNBJ.fill_(torch.nan)
+    scheduler = Scheduler(BlockPool(num_blocks, 8, prefix_caching), max_num_seqs, budget)
+    return Engine(model, cache, scheduler, tokenizer, max_model_len=config.max_position_embeddings, **options)
 
 
 def request_of(name: str, length: int = 20, prefix: tuple[int, ...] = (), **params: object) -> GenerationRequest:
@@ -87,6 +96,7 @@ def run(engine: Engine, *requests: GenerationRequest) -> dict[str, list[Delta]]:
     for request in requests:
         ends = [delta.choice for delta in by_request[request.id] if delta.finish_reason is not None]
         assert sorted(ends) == list(range(request.num_choices))
+    engine.check_integrity()
     assert engine.scheduler.blocks.num_free_blocks == engine.scheduler.blocks.num_blocks
     return by_request
 
@@ -115,6 +125,55 @@ def test_preempted_requests_say_the_same(model: Model, tokenizer: Tokenizer) -> 
     assert tight.scheduler.num_preemptions > 0
     roomy = run(engine_of(model, tokenizer), *requests)
     assert {name: ids_of(d) for name, d in crowded.items()} == {name: ids_of(d) for name, d in roomy.items()}
+
+
+def test_a_cached_prefix_changes_no_token(model: Model, tokenizer: Tokenizer) -> None:
+    """Conversations that grow turn by turn above index_topk, side by side, with too few blocks for all of them."""
+    cached = engine_of(model, tokenizer, num_blocks=45)
+    plain = engine_of(model, tokenizer, num_blocks=45, prefix_caching=False)
+    turns = [request_of(f"t{i}", length=60 + 9 * i) for i in range(3)]
+    num_hits = []
+    for turn in range(4):
+        with_cache, without = run(cached, *turns), run(plain, *turns)
+        answers = {name: ids_of(deltas) for name, deltas in with_cache.items()}
+        assert answers == {name: ids_of(deltas) for name, deltas in without.items()}
+        num_hits.append([deltas[-1].usage.num_hit_tokens for deltas in with_cache.values()])
+        assert all(deltas[-1].usage.num_hit_tokens == 0 for deltas in without.values())
+        turns = [replace(t, prompt_token_ids=(*t.prompt_token_ids, *answers[t.id], 9 + turn)) for t in turns]
+    assert num_hits[0] == [0, 0, 0] and sum(map(sum, num_hits)) > 200
+    assert all(num_hits[1])
+
+
+def test_an_interrupted_answer_is_found_by_the_next_turn(engine: Engine) -> None:
+    request = request_of("cut", length=20, max_tokens=100)
+    deltas = engine.add(request)
+    while len(ids_of(deltas)) < 30:
+        deltas += engine.step()
+    deltas += engine.abort("cut")
+    prompt = (*request.prompt_token_ids, *ids_of(deltas), 5, 6, 7)
+    again = run(engine, replace(request_of("next"), prompt_token_ids=prompt))["next"]
+    assert again[-1].usage.num_hit_tokens == (20 + len(ids_of(deltas)) - 1) // 8 * 8, "the last token was not computed"
+
+
+def test_the_cache_is_no_answer_to_who_wants_the_prompt_scored(engine: Engine) -> None:
+    request = request_of("score", length=40, prompt_logprobs=True, num_logprobs=0, max_tokens=0)
+    first, second = run(engine, request)["score"][-1], run(engine, request)["score"][-1]
+    assert first.prompt_logprobs == second.prompt_logprobs and second.usage.num_hit_tokens == 0
+    assert second.prompt_logprobs is not None and len(second.prompt_logprobs) == 40
+
+
+def test_who_waits_too_long_is_told_so(model: Model, tokenizer: Tokenizer) -> None:
+    now = 0.0
+    engine = engine_of(model, tokenizer, max_num_seqs=1, max_wait_s=60, clock=lambda: now)
+    deltas = [delta for name in ("runs", "waits") for delta in engine.add(request_of(name))]
+    deltas += engine.step()
+    now = 61.0
+    deltas += engine.step()
+    assert [(d.request_id, d.finish_reason) for d in deltas if d.finish_reason] == [("waits", "expired")]
+    while engine.has_work:
+        deltas += engine.step()
+    assert deltas[-1].request_id == "runs" and deltas[-1].finish_reason == "length"
+    engine.check_integrity()
 
 
 @pytest.mark.parametrize("params", [{}, {"repetition_penalty": 1.3, "frequency_penalty": 0.4, "presence_penalty": 0.2}])
