@@ -2,6 +2,7 @@
 // The heavy libraries are loaded when the first block needs them; until then the source is readable as it stands.
 
 import { element, findAll } from "./dom.js"
+import { purify } from "./purify.js"
 import { t } from "./strings.js"
 
 const HIGHLIGHT_LIMIT = 60_000 // characters; longer code would hold up the page for more than a frame or two
@@ -37,7 +38,7 @@ function decorateCode(code, isFinished) {
 }
 
 async function highlight(code, language) {
-  const [{ default: highlighter }, { purify }] = await Promise.all([import("../../vendor/highlight.js"), import("./markdown.js")])
+  const { default: highlighter } = await import("../../vendor/highlight.js")
   if (!highlighter.getLanguage(language)) return
   code.replaceChildren(purify(highlighter.highlight(code.textContent, { language }).value))
 }

@@ -1,36 +1,19 @@
 // Markdown to safe elements. Everything passes DOMPurify before it enters the page; raw HTML in answers stays text.
 // Images are shown as links: loading one would tell a foreign host who reads the answer, and when.
 
-import createDOMPurify from "../../vendor/dompurify.js"
 import MarkdownIt from "../../vendor/markdown-it.js"
 import { decorate } from "./decorate.js"
 import { countFinished, splitBlocks } from "./blocks.js"
 import { mathSyntax } from "./math_syntax.js"
+import { SAFE_LINK, purify } from "./purify.js"
 
-const SAFE_LINK = /^(?:https?|mailto):/i
 const SLOW_MS = 8 // a render that costs half a frame is followed by a pause
-
-const purifier = createDOMPurify(window)
-const PURE = {
-  ALLOWED_TAGS: [
-    "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
-    "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
-  ],
-  ALLOWED_ATTR: ["class", "data-display", "data-open", "href", "start", "title"],
-  ALLOWED_URI_REGEXP: SAFE_LINK,
-  ALLOW_ARIA_ATTR: false,
-  RETURN_DOM_FRAGMENT: true,
-}
 
 const markdown = new MarkdownIt({ html: false, linkify: true, breaks: true }).use(mathSyntax)
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false })
 markdown.validateLink = (url) => SAFE_LINK.test(url.trim())
 markdown.renderer.rules.image = imageAsLink
 for (const name of ["th_open", "td_open"]) markdown.renderer.rules[name] = alignByClass
-
-export function purify(html) {
-  return purifier.sanitize(html, PURE)
-}
 
 // One element that shows Markdown while it grows: finished blocks are left alone, the last is redone at most once a frame.
 export class MarkdownView {
