@@ -98,7 +98,7 @@ def endpoints(whole_site: Site) -> Iterator[Endpoints]:
             silent_free=add("gate:0"),
             silent_billed=add("gate:0+plain", price=PRICED),
             waits_at_end=add("gate:39"),
-            slow=add("slow:100"),
+            slow=add("slow:200"),
         )
 
 

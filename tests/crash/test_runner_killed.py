@@ -19,10 +19,11 @@ SHOWN = "".join(WORDS[:20])
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """What was open by its name, and how much our own worker had said."""
+    """What was open by its name, and what had been shown of those that were in the middle of a word."""
 
     asked: dict[str, Asked]
     shown_by_own_worker: str
+    shown_slowly: str
 
 
 def question(name: str) -> str:
@@ -45,21 +46,22 @@ def crash(whole_site: Site, endpoints: Endpoints) -> Iterator[Crash]:
         with endpoints.hold():
             asked = {
                 name: ask(question(name), endpoint)
-                for name, endpoint in {**streaming, **silent, "own worker": None}.items()
+                for name, endpoint in {**streaming, **silent, "slow": endpoints.slow, "own worker": None}.items()
             }
             for name in streaming:
                 asked[name].wait_shown(SHOWN)
             for name in silent:
                 wait_until(f"{name} is asked", lambda name=name: endpoints.asked(question(name)), 20)
             asked["own worker"].wait_shown(20)
+            asked["slow"].wait_shown(20)
             killed = whole_site.stack.kill("runner", signal.SIGKILL)
             assert len(whole_site.open_answers()) == len(asked), "one ended before the crash"
             asked["cancelled"].cancel()
             whole_site.stack.wait_restarted("runner", killed)
-            shown = asked["own worker"].shown
+            own, slow = asked["own worker"].shown, asked["slow"].shown
         for each in asked.values():
             each.tab.wait_for_end(each.accepted, 90)
-        yield Crash(asked, shown)
+        yield Crash(asked, own, slow)
 
 
 def test_our_worker_goes_on_and_the_reader_sees_no_seam(crash: Crash) -> None:
@@ -85,6 +87,13 @@ def test_endpoint_without_continuation_keeps_its_text_and_is_not_asked_again(
     row = crash.asked["none"].wait_end()
     assert (row.status, row.error_code, row.text) == ("failed", "interrupted", SHOWN)
     assert len(endpoints.asked(question("none"))) == 1
+
+
+def test_words_of_the_last_second_are_read_back_from_the_log(crash: Crash) -> None:
+    """Shown after the last snapshot: the rows did not have them when the runner died."""
+    row = crash.asked["slow"].wait_end()
+    assert (row.status, row.error_code) == ("failed", "interrupted")
+    assert row.text == crash.shown_slowly != ""
 
 
 def test_cut_answer_is_continued_when_a_person_asks_for_it(
