@@ -40,18 +40,22 @@ class PagedCache:
     ) -> None:
         if num_blocks < 1 or block_size < 1:
             raise ValueError(f"num_blocks = {num_blocks}, block_size = {block_size}: at least 1 each")
-        layers, groups = config.num_hidden_layers, config.num_latent_groups
-        width = config.kv_lora_rank + config.qk_rope_head_dim
         self.num_blocks = num_blocks
         self.block_size = block_size
-        self.bytes_per_block = block_size_bytes(config, block_size, dtype)
-        self.latent_LNBGW = torch.empty(layers, num_blocks, block_size, groups, width, device=device, dtype=dtype)
-        self.index_LNBJ = torch.empty(layers, num_blocks, block_size, config.index_head_dim, device=device, dtype=dtype)
+        self._reserve(config, device, dtype)
+
+    def _reserve(self, config: ModelConfig, device: str | torch.device, dtype: torch.dtype) -> None:
+        pages = (config.num_hidden_layers, self.num_blocks, self.block_size)
+        width = config.kv_lora_rank + config.qk_rope_head_dim
+        self.bytes_per_block = block_size_bytes(config, self.block_size, dtype)
+        self.latent_LNBGW = torch.empty(*pages, config.num_latent_groups, width, device=device, dtype=dtype)
+        self.index_LNBJ = torch.empty(*pages, config.index_head_dim, device=device, dtype=dtype)
 
     def write(self, layer: int, slots_T: Tensor, latent_TGW: Tensor, index_TJ: Tensor) -> None:
         """Stores this step's tokens of one layer; must happen before anything of that layer is read."""
-        self.latent_LNBGW[layer].flatten(0, 1).index_copy_(0, slots_T, latent_TGW)
-        self.index_LNBJ[layer].flatten(0, 1).index_copy_(0, slots_T, index_TJ)
+        latent, index = self.latent_LNBGW[layer].flatten(0, 1), self.index_LNBJ[layer].flatten(0, 1)
+        latent.index_copy_(0, slots_T, latent_TGW.to(latent.dtype))
+        index.index_copy_(0, slots_T, index_TJ.to(index.dtype))
 
     def read_latents(self, layer: int, blocks: Blocks, length: int) -> Tensor:
         """The first `length` tokens of a sequence, gathered by whole blocks: (length, G, W)."""

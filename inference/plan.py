@@ -13,6 +13,7 @@ from torch import Tensor
 
 from inference.cache import block_size_bytes
 from inference.config import ModelConfig
+from inference.fp8_cache import fp8_block_size_bytes, fp8_cache_obstacle
 from inference.layout import WeightFormat, draft_shapes, is_split, num_elements, stored_bytes, tensor_shapes
 from inference.model import Model
 
@@ -44,14 +45,13 @@ def plan(config: ModelConfig, num_gpus: int, gpu_gib: float = DEFAULT_GPU_GIB) -
         weights: sum(stored_bytes(n, s, weights) // (num_gpus if is_split(n) else 1) for n, s in shapes.items())
         for weights in FORMATS
     }
-    cache = {"bfloat16": block_size_bytes(config, BLOCK_SIZE, torch.bfloat16) // BLOCK_SIZE}
     num_parameters = sum(num_elements(shape) for shape in shapes.values())
     return Plan(
         num_parameters=num_parameters,
         num_active=_num_active(config, shapes),
         num_stored=num_parameters + sum(num_elements(shape) for shape in draft_shapes(config).values()),
         weight_bytes=weight_bytes,
-        cache_token_bytes=cache,
+        cache_token_bytes=_cache_token_bytes(config),
         cache_bytes={weights: int(gpu_gib * GIB * USABLE) - size for weights, size in weight_bytes.items()},
     )
 
@@ -111,6 +111,13 @@ def _check_divisible(config: ModelConfig, num_gpus: int) -> None:
     for name in divided:
         if num_gpus < 1 or getattr(config, name) % num_gpus:
             raise ValueError(f"--gpus {num_gpus} does not divide {name} = {getattr(config, name)}")
+
+
+def _cache_token_bytes(config: ModelConfig) -> dict[str, int]:
+    sizes = {"bfloat16": block_size_bytes(config, BLOCK_SIZE, torch.bfloat16) // BLOCK_SIZE}
+    if not fp8_cache_obstacle(config):
+        sizes["fp8"] = fp8_block_size_bytes(config, BLOCK_SIZE) // BLOCK_SIZE
+    return sizes
 
 
 def _num_active(config: ModelConfig, shapes: dict[str, tuple[int, ...]]) -> int:

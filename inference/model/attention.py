@@ -21,6 +21,7 @@ from inference.model.indexer import Indexer, score, select_topk
 from inference.model.linear import Linear
 from inference.model.norm import RMSNorm
 from inference.model.rope import rotate_neighbours
+from inference.quantization import round_groups
 
 # Scores of one chunk of rows, fp32. 64 MiB keeps 227 rows together at 8192 tokens and 9 heads, enough for full matrix
 # speed; without a bound one 8192-row chunk at 128K tokens and 64 index heads would ask for 256 GiB.
@@ -97,7 +98,8 @@ def _cut(config: ModelConfig, start: int, stop: int, context_len: int, device: t
 
 
 class Attention:
-    def __init__(self, config: ModelConfig, layer: int, tensor: Callable[[str], Tensor]) -> None:
+    def __init__(self, config: ModelConfig, layer: int, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
+        self._fp8 = fp8
         self._config = config
         self._layer = layer
         heads, groups = config.num_attention_heads, config.num_latent_groups
@@ -106,12 +108,12 @@ class Attention:
         key = tensor("kv_a_proj_with_mqa.weight")
         index_key = tensor("indexer.wk.weight")
         # Everything that reads x in one product: one [1,576]x[576,1024] instead of three, 120 -> 50 us.
-        self._input = Linear(torch.cat((query, key, index_key)))
+        self._input = Linear(torch.cat((query, key, index_key)), fp8)
         self._input_widths = [len(query), groups * rank, groups * config.qk_rope_head_dim, len(index_key)]
         self._query_norm: RMSNorm | None = None
         if config.q_lora_rank is not None:
             self._query_norm = RMSNorm(tensor("q_a_layernorm.weight"), config.rms_norm_eps)
-            self._query_b = Linear(tensor("q_b_proj.weight"))
+            self._query_b = Linear(tensor("q_b_proj.weight"), fp8)
         self._latent_norm: RMSNorm | None = None
         if config.kv_latent_norm:
             self._latent_norm = RMSNorm(tensor("kv_a_layernorm.weight"), config.rms_norm_eps)
@@ -120,14 +122,14 @@ class Attention:
         self._key_up_HNR = kv_b_HXR[:, :nope].clone()
         self._value_up_HVR: Tensor | None = None
         output = tensor("o_proj.weight")
-        if rank <= config.v_head_dim:
-            # The value half of kv_b folds into o_proj without making it larger.
+        if rank <= config.v_head_dim and not fp8:
+            # The value half of kv_b folds into o_proj without making it larger; FP8 rounds between the two.
             output = _fold(torch.unflatten(output, 1, (heads, -1)), value_up_HVR)
         else:
             self._value_up_HVR = value_up_HVR.clone()
-        self._output = Linear(output)
+        self._output = Linear(output, fp8)
         self._expands = self._value_up_HVR is not None and _expanding_pays(config)
-        self._indexer = Indexer(config, lambda name: tensor(f"indexer.{name}"))
+        self._indexer = Indexer(config, lambda name: tensor(f"indexer.{name}"), fp8)
 
     def __call__(self, x_TD: Tensor, step: Step, cache: PagedCache) -> Tensor:
         """x_TD is normalised and in the model's type; returns (T, D) in the same type."""
@@ -146,14 +148,11 @@ class Attention:
         latent_TGR = torch.unflatten(latent, -1, (config.num_latent_groups, -1))
         if self._latent_norm is not None:
             latent_TGR = self._latent_norm(latent_TGR).to(x_TD.dtype)
+        if self._fp8:  # in production the cache is FP8; prefill must read what decode will
+            latent_TGR = round_groups(latent_TGR)
         rotary_TGP = rotate_neighbours(torch.unflatten(rotary, -1, (config.num_latent_groups, -1)), step.rope)
         index_keys_TJ = self._indexer.keys(index_key_TJ, step.rope)
-        cache.write(
-            self._layer,
-            step.slots_T,
-            torch.cat((latent_TGR, rotary_TGP), dim=-1).to(cache.latent_LNBGW.dtype),
-            index_keys_TJ.to(cache.index_LNBJ.dtype),
-        )
+        cache.write(self._layer, step.slots_T, torch.cat((latent_TGR, rotary_TGP), dim=-1), index_keys_TJ)
         query = Query(query_nope_THN, query_rotary_THP)
         if step.is_sparse:
             query.index_TIJ = self._indexer.queries(query_source_TX, step.rope)

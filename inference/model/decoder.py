@@ -5,6 +5,7 @@ Legend: T tokens of the step, D hidden, L rows whose logits are wanted, E expert
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -14,21 +15,23 @@ from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.config import ModelConfig
 from inference.model.attention import Attention, Step, plan_step
+from inference.model.linear import Arithmetic
 from inference.model.moe import DenseMLP, MoE
 from inference.model.norm import RMSNorm
 from inference.model.rope import Rope
 
 
 class DecoderLayer:
-    def __init__(self, config: ModelConfig, layer: int, tensor: Callable[[str], Tensor]) -> None:
+    def __init__(self, config: ModelConfig, layer: int, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
         self._attention_norm = RMSNorm(tensor("input_layernorm.weight"), config.rms_norm_eps)
         self._mlp_norm = RMSNorm(tensor("post_attention_layernorm.weight"), config.rms_norm_eps)
-        self._attention = Attention(config, layer, lambda name: tensor(f"self_attn.{name}"))
+        self._attention = Attention(config, layer, lambda name: tensor(f"self_attn.{name}"), fp8)
         self.mlp: DenseMLP | MoE
         if config.is_dense(layer):
-            self.mlp = DenseMLP(*(tensor(f"mlp.{part}_proj.weight") for part in ("gate", "up", "down")))
+            gate, up, down = (tensor(f"mlp.{part}_proj.weight") for part in ("gate", "up", "down"))
+            self.mlp = DenseMLP(gate, up, down, fp8=fp8)
         else:
-            self.mlp = MoE(config, lambda name: tensor(f"mlp.{name}"))
+            self.mlp = MoE(config, lambda name: tensor(f"mlp.{name}"), fp8)
 
     def __call__(
         self, hidden_TD: Tensor, step: Step, cache: PagedCache, dtype: torch.dtype
@@ -43,9 +46,12 @@ class DecoderLayer:
 
 
 class Model:
-    """Built from named tensors of one type and device; `expert_counts` (layers, E) counts routed tokens since start."""
+    """Built from named tensors of one type and device; `expert_counts` (layers, E) counts routed tokens since start.
 
-    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor]) -> None:
+    In reference arithmetic the weights must be those that FP8 can hold (see loading.py).
+    """
+
+    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor], arithmetic: Arithmetic = "exact") -> None:
         self.config = config
         embedding = tensor("model.embed_tokens.weight")
         self.dtype, self.device = embedding.dtype, embedding.device
@@ -55,7 +61,7 @@ class Model:
         self._norm = RMSNorm(tensor("model.norm.weight"), config.rms_norm_eps)
         self._rope = Rope(config, self.device)
         self.layers = [
-            DecoderLayer(config, layer, lambda name, layer=layer: tensor(f"model.layers.{layer}.{name}"))  # type: ignore[misc]
+            DecoderLayer(config, layer, partial(_layer_tensor, tensor, layer), arithmetic == "reference")
             for layer in range(config.num_hidden_layers)
         ]
         self.expert_counts = torch.zeros(
@@ -81,3 +87,7 @@ class Model:
         num_experts = self.config.n_routed_experts
         flat = torch.cat([(ids_TK + number * num_experts).flatten() for number, ids_TK in chosen])
         self.expert_counts.view(-1).add_(torch.bincount(flat, minlength=self.expert_counts.numel()))
+
+
+def _layer_tensor(tensor: Callable[[str], Tensor], layer: int, name: str) -> Tensor:
+    return tensor(f"model.layers.{layer}.{name}")

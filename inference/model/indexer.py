@@ -1,9 +1,11 @@
 """The lightning indexer: scores every cached token for every new one and keeps the best index_topk.
 
-The orthonormal Hadamard rotation of the published kernels changes no dot product and is left out.
+The published kernels rotate queries and keys by the orthonormal Hadamard matrix, which spreads outliers, and round
+them to FP8. Exact arithmetic leaves both out: the rotation changes no dot product. Reference arithmetic does both.
 Legend: T tokens of the step, C cached tokens of one sequence, I index heads, J index head width, K kept.
 """
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -13,6 +15,7 @@ from torch import Tensor
 from inference.config import ModelConfig
 from inference.model.linear import Linear
 from inference.model.rope import rotate_halves
+from inference.quantization import round_groups
 
 KEY_NORM_EPS = 1e-6  # of the published reference, independent of rms_norm_eps
 
@@ -20,9 +23,12 @@ KEY_NORM_EPS = 1e-6  # of the published reference, independent of rms_norm_eps
 class Indexer:
     """Queries and keys of one layer. The key projection itself is fused with the layer's other inputs."""
 
-    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor]) -> None:
+    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
         self._config = config
-        self._query = Linear(tensor("wq_b.weight"))
+        query = tensor("wq_b.weight")
+        self._dtype = query.dtype
+        self._query = Linear(query, fp8)
+        self._hadamard_JJ = hadamard(config.index_head_dim).to(query.device) if fp8 else None
         self._weights = tensor("weights_proj.weight").float()
         self._norm_weight = tensor("k_norm.weight").float()
         self._norm_bias = tensor("k_norm.bias").float()
@@ -33,12 +39,12 @@ class Indexer:
         keys_TJ = F.layer_norm(
             projected_TJ.float(), self._norm_weight.shape, self._norm_weight, self._norm_bias, KEY_NORM_EPS
         )
-        return self._rotate(keys_TJ[:, None], rope)[:, 0]
+        return self._round(self._rotate(keys_TJ[:, None], rope)[:, 0])
 
     def queries(self, source_TD: Tensor, rope: Tensor) -> Tensor:
         """fp32 (T, I, J), from the normalised query latent (or from x where there is none)."""
         queries_TIJ = torch.unflatten(self._query(source_TD).float(), -1, (self._config.index_n_heads, -1))
-        return self._rotate(queries_TIJ, rope)
+        return self._round(self._rotate(queries_TIJ, rope))
 
     def head_weights(self, x_TD: Tensor) -> Tensor:
         """fp32 (T, I), both scales included; may be negative."""
@@ -49,6 +55,23 @@ class Indexer:
         width = self._config.qk_rope_head_dim
         rotated = rotate_halves(x_THJ[..., :width], rope)
         return rotated if width == x_THJ.shape[-1] else torch.cat((rotated, x_THJ[..., width:]), dim=-1)
+
+    def _round(self, x: Tensor) -> Tensor:
+        """As FP8 scores read it. The scales, powers of two, stay in: relu and the sum over heads let them pass."""
+        if self._hadamard_JJ is None:
+            return x
+        rotated = x.to(self._dtype).float() @ self._hadamard_JJ
+        return round_groups(rotated.to(self._dtype)).float()
+
+
+def hadamard(order: int) -> Tensor:
+    """The orthonormal Hadamard matrix in Sylvester's order, fp32."""
+    if order & (order - 1):
+        raise ValueError(f"index_head_dim = {order}: reference arithmetic needs a power of two")
+    matrix = torch.ones(1, 1)
+    while len(matrix) < order:
+        matrix = torch.cat((torch.cat((matrix, matrix), dim=1), torch.cat((matrix, -matrix), dim=1)))
+    return matrix / math.sqrt(order)
 
 
 def score(queries_TIJ: Tensor, weights_TI: Tensor, keys_CJ: Tensor) -> Tensor:

@@ -9,23 +9,33 @@ import torch
 from torch import Tensor
 
 from inference.checkpoint import Checkpoint, open_checkpoint
+from inference.layout import is_quantized
 from inference.model.decoder import Model
+from inference.model.linear import Arithmetic
+from inference.quantization import round_blocks
 
 logger = logging.getLogger(__name__)
 
 Report = Callable[[str], None]
 
 
-def load_model(path: Path, device: str, dtype: torch.dtype, report: Report = lambda stage: None) -> Model:
+def load_model(
+    path: Path,
+    device: str,
+    dtype: torch.dtype,
+    report: Report = lambda stage: None,
+    arithmetic: Arithmetic = "exact",
+) -> Model:
     """ValueError names the first key or tensor that does not fit; fp16 is refused, a CPU is 1000 times slower in it.
 
-    `report` hears of every layer that begins to load.
+    `report` hears of every layer that begins to load. Reference arithmetic needs FP8 weights: what the checkpoint does
+    not store so is rounded to what FP8 would hold.
     """
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype = {dtype}: must be torch.float32 or torch.bfloat16")
     started = time.perf_counter()
     with open_checkpoint(path) as checkpoint:
-        model = Model(checkpoint.config, _Reader(checkpoint, device, dtype, report))
+        model = Model(checkpoint.config, _Reader(checkpoint, device, dtype, report, arithmetic), arithmetic)
     logger.info("model loaded layers=%d dtype=%s %.2fs", len(model.layers), dtype, time.perf_counter() - started)
     return model
 
@@ -33,8 +43,11 @@ def load_model(path: Path, device: str, dtype: torch.dtype, report: Report = lam
 class _Reader:
     """Reads the tensors a model asks for by name, and says how far it is."""
 
-    def __init__(self, checkpoint: Checkpoint, device: str, dtype: torch.dtype, report: Report) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, device: str, dtype: torch.dtype, report: Report, arithmetic: Arithmetic
+    ) -> None:
         self._checkpoint, self._device, self._dtype, self._report = checkpoint, device, dtype, report
+        self._rounds = arithmetic == "reference"
         self._layer = ""
 
     def __call__(self, name: str) -> Tensor:
@@ -42,4 +55,7 @@ class _Reader:
         if layer and layer != self._layer:
             self._layer = layer
             self._report(f"loading weights, layer {int(layer) + 1} of {self._checkpoint.config.num_hidden_layers}")
-        return self._checkpoint.read(name, self._dtype).to(self._device)
+        weight = self._checkpoint.read(name, self._dtype)
+        if self._rounds and is_quantized(name) and not self._checkpoint.is_fp8(name):
+            weight = round_blocks(weight)
+        return weight.to(self._device)

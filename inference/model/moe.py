@@ -21,9 +21,9 @@ from inference.model.linear import Linear
 class DenseMLP:
     """down(silu(gate x) * up x), gate and up in one product, the activation in fp32."""
 
-    def __init__(self, gate: Tensor, up: Tensor, down: Tensor) -> None:
-        self._gate_up = Linear(torch.cat((gate, up)))
-        self._down = Linear(down)
+    def __init__(self, gate: Tensor, up: Tensor, down: Tensor, *, fp8: bool = False) -> None:
+        self._gate_up = Linear(torch.cat((gate, up)), fp8)
+        self._down = Linear(down, fp8)
 
     def __call__(self, x_TD: Tensor) -> Tensor:
         return self._down(self.activate(x_TD).to(x_TD.dtype))
@@ -62,7 +62,7 @@ class Gate:
 
 
 class MoE:
-    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor]) -> None:
+    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
         self._width = config.moe_intermediate_size
         self.gate = Gate(config, tensor("gate.weight"), tensor("gate.e_score_correction_bias"))
         experts, distinct_of_E = _read_distinct(config.n_routed_experts, tensor)
@@ -72,13 +72,13 @@ class MoE:
         parts = ("gate", "up", "down")
         shared = [tuple(tensor(f"shared_experts.{part}_proj.weight") for part in parts)] if self._shared_width else []
         self._wide: DenseMLP | None = None
-        if len(experts) <= config.num_experts_per_tok:
+        if len(experts) <= config.num_experts_per_tok and not fp8:  # FP8 rounds before the weights come in
             gates, ups, downs = zip(*shared, *experts, strict=True)
             self._wide = DenseMLP(torch.cat(gates), torch.cat(ups), torch.cat(downs, dim=1))
             return
-        self._shared = DenseMLP(*shared[0]) if shared else None
+        self._shared = DenseMLP(*shared[0], fp8=fp8) if shared else None
         experts.reverse()  # taken one by one, so that no layer is ever held twice
-        self._experts = [DenseMLP(*experts.pop()) for _ in range(self.num_distinct)]
+        self._experts = [DenseMLP(*experts.pop(), fp8=fp8) for _ in range(self.num_distinct)]
 
     @property
     def is_wide(self) -> bool:

@@ -14,11 +14,19 @@ from inference.model import Model
 class Stepper:
     """Sequences by name; blocks are handed out in a shuffled order unless told otherwise, so that no table is a run."""
 
-    def __init__(self, model: Model, num_blocks: int = 64, block_size: int = 4, scattered: bool = True) -> None:
+    def __init__(
+        self,
+        model: Model,
+        num_blocks: int = 64,
+        block_size: int = 4,
+        scattered: bool = True,
+        make_cache: type[PagedCache] = PagedCache,
+    ) -> None:
         self.model = model
-        self.cache = PagedCache(model.config, num_blocks, block_size, model.device, model.dtype)
-        self.cache.latent_LNBGW.fill_(torch.nan)
-        self.cache.index_LNBJ.fill_(torch.nan)
+        self.cache = make_cache(model.config, num_blocks, block_size, model.device, model.dtype)
+        for pages in vars(self.cache).values():
+            if isinstance(pages, Tensor):
+                pages.fill_(torch.nan if pages.is_floating_point() else 255)  # 255 is NaN in FP8 and in its scales
         self._free = list(range(num_blocks))
         if scattered:
             random.Random(0).shuffle(self._free)

@@ -101,6 +101,13 @@ def test_the_fp8_files_are_as_large_as_published(config: ModelConfig) -> None:
     assert sum(stored_bytes(name, shape, "fp8") for name, shape in shapes.items()) / 2**30 == pytest.approx(641, abs=2)
 
 
+def test_a_token_takes_the_published_room_in_the_caches(on_eight: Plan) -> None:
+    assert on_eight.cache_token_bytes["fp8"] / 1024 == pytest.approx(46.9, abs=0.05)
+    assert on_eight.cache_token_bytes["fp8"] * 128 * 1024 / 2**30 == pytest.approx(5.9, abs=0.05)
+    assert on_eight.cache_token_bytes["bfloat16"] == 61 * 2 * (576 + 128)
+    assert "fp8" not in plan(GROUPED, 1).cache_token_bytes
+
+
 def test_gpus_divide_everything_but_what_each_needs_whole(config: ModelConfig, on_eight: Plan) -> None:
     shapes = tensor_shapes(config)
     whole = {name.rpartition("layers.5.")[2] for name in shapes if ".layers.5." in name and not is_split(name)}
