@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,7 +17,7 @@ from llguidance import LLMatcher, LLTokenizer
 from numpy.typing import NDArray
 
 # Enough for a list indented four levels deep; without a bound a small model writes blanks until max_tokens.
-_JSON_OPTIONS = {"whitespace_pattern": "[ \\n\\t]{1,17}"}
+_JSON_OPTIONS: dict[str, Any] = {"whitespace_pattern": "[ \\n\\t]{1,17}"}
 
 
 class GrammarVocabulary(Protocol):
@@ -38,8 +38,9 @@ class GrammarCompiler:
     def __init__(self, vocabulary: GrammarVocabulary, eos_token_ids: Iterable[int]) -> None:
         self._vocabulary = vocabulary
         self._eos_token_ids = sorted(eos_token_ids)
+        self.compile = lru_cache(maxsize=32)(self._compile)  # an agent sends the same tools again and again
 
-    def compile(self, lark: str) -> Grammar:
+    def _compile(self, lark: str) -> Grammar:
         """Raises ValueError with llguidance's words. A large schema takes up to a second: not for an event loop."""
         matcher = LLMatcher(self._tokenizer, LLMatcher.grammar_from_lark(lark), log_level=0)
         if matcher.is_error():
@@ -85,9 +86,9 @@ class GrammarState:
             raise ValueError(f"token {token_id} leaves the grammar: {self._matcher.get_error()}")
 
 
-def json_rule(schema: dict[str, Any]) -> str:
-    """The right side of a Lark rule for JSON of this schema."""
-    return "%json " + json.dumps(schema | {"x-guidance": _JSON_OPTIONS})
+def json_rule(schema: dict[str, Any], lenient: bool = False) -> str:
+    """The right side of a Lark rule for JSON of this schema; `lenient` passes over keywords that are not supported."""
+    return "%json " + json.dumps(schema | {"x-guidance": _JSON_OPTIONS | {"lenient": lenient}})
 
 
 def text_literal(text: str) -> str:

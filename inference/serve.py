@@ -95,6 +95,8 @@ def load(settings: ServeSettings, report: Report) -> Loaded:
         vocab_size=model.config.vocab_size,
         eos_token_ids=_eos_token_ids(generation_config, model.config),
         can_think=tokenizer.chat_template.can_think,
+        can_call_tools=tokenizer.chat_template.can_call_tools,
+        can_fill=tokenizer.can_fill,
         defaults=_generation_defaults(generation_config),
     )
     report("warming up")

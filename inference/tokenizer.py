@@ -15,7 +15,7 @@ from typing import Any
 import tokenizers
 
 from inference.chat_template import ChatTemplate
-from inference.markup import MARKUP
+from inference.markup import FILL_BEGIN, FILL_END, FILL_HOLE, MARKUP
 
 
 class Tokenizer:
@@ -33,9 +33,13 @@ class Tokenizer:
         self._control_texts = sorted((token.content for token in added.values()), key=len, reverse=True)
         self._bytes: dict[int, bytes] = {}
         config = _read_json(path / "tokenizer_config.json")
+        bos_token = _token_text(config.get("bos_token"))
+        self._bos_id = self._tokenizer.token_to_id(bos_token) if config.get("add_bos_token") else None
+        fill_ids = [self._tokenizer.token_to_id(text) for text in (FILL_BEGIN, FILL_HOLE, FILL_END)]
+        self._fill_ids = [token_id for token_id in fill_ids if token_id is not None]
         self.chat_template = ChatTemplate(
             _template_source(path, config),
-            bos_token=_token_text(config.get("bos_token")),
+            bos_token=bos_token,
             eos_token=_token_text(config.get("eos_token")),
         )
 
@@ -49,14 +53,29 @@ class Tokenizer:
 
     def encode_prompt(self, text: str) -> list[int]:
         """As the checkpoint wants a bare text to begin (with BOS, where it says so)."""
-        return self._tokenizer.encode(text).ids
+        token_ids: list[int] = self._tokenizer.encode(text).ids
+        if self._bos_id is None or token_ids[:1] == [self._bos_id]:
+            return token_ids
+        return [self._bos_id, *token_ids]
 
-    def encode_chat(self, messages: list[dict[str, str]], thinking: bool = False) -> list[int]:
+    @property
+    def can_fill(self) -> bool:
+        """Whether the vocabulary has the family's tokens for filling in the middle."""
+        return len(self._fill_ids) == 3
+
+    def encode_fill(self, before: list[int], after: list[int]) -> list[int]:
+        """The prompt for what stands between the two."""
+        begin, hole, end = self._fill_ids
+        return [*self.encode_prompt(""), begin, *before, hole, *after, end]
+
+    def encode_chat(
+        self, messages: list[dict[str, Any]], thinking: bool = False, tools: list[Any] | None = None
+    ) -> list[int]:
         """The conversation up to where the assistant's answer begins. Raises ValueError as the template does.
 
         Control tokens written inside a message stay text: a page that is quoted cannot open a turn of its own.
         """
-        rendered, seam = self.chat_template.render(messages, self._control_texts, thinking)
+        rendered, seam = self.chat_template.render(messages, self._control_texts, thinking, tools)
         return [token_id for part in rendered.split(seam) for token_id in self.encode(part)]
 
     def decode(self, token_ids: list[int]) -> str:

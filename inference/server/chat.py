@@ -12,10 +12,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp
 
 from inference.engine import Delta
+from inference.grammar import Grammar
+from inference.markup import END_OF_THINKING, THINK
 from inference.sequence import GenerationRequest
 from inference.server.answers import UsageCount, chat_logprobs, new_id, read_json
+from inference.server.constraint import grammar_of
 from inference.server.errors import BadRequest
-from inference.server.reasoning import END_OF_THINKING, ReasoningSplitter
+from inference.server.parsing import AnswerParser, CallPiece, Said
 from inference.server.requests import ChatRequest, Prefix, parse_chat
 from inference.server.streaming import DONE, KEEP_ALIVE, EventStream, event, while_connected, with_keep_alive
 from inference.server.worker import Worker
@@ -28,13 +31,24 @@ _LAST_WORD = re.compile(r"\s?\S{0,16}\Z")
 async def chat_completions(request: Request) -> Response | ASGIApp:
     worker: Worker = request.app.state.worker
     chat = parse_chat(await read_json(request), worker.loaded.model)
-    answer = _Answer(worker, chat)
+    prompt_token_ids = worker.encode_chat(chat.messages, chat.thinking, chat.tools.offered)
+    thinking = chat.thinking and _opens_thinking(worker.loaded.tokenizer, prompt_token_ids)
+    lark = grammar_of(chat.json_format, chat.tools, thinking)
+    param = "response_format" if chat.json_format is not None else "tools"
+    grammar = None if lark is None else await worker.compile_grammar(lark, param)
+    answer = _Answer(worker, chat, prompt_token_ids, thinking, grammar)
     if chat.output.stream:
         return EventStream(answer.stream())
     return JSONResponse(await while_connected(request, answer.whole()))
 
 
-def _continuation(tokenizer: Tokenizer, chat: ChatRequest) -> tuple[tuple[int, ...], bytes]:
+def _opens_thinking(tokenizer: Tokenizer, prompt_token_ids: list[int]) -> bool:
+    """Not every prompt does: after a tool's output the answer goes on at once."""
+    end = b"".join(tokenizer.raw_bytes(token_id) for token_id in prompt_token_ids[-2 * len(THINK) :])
+    return end.rstrip().endswith(THINK.encode())
+
+
+def _continuation(tokenizer: Tokenizer, chat: ChatRequest, thinking: bool) -> tuple[tuple[int, ...], bytes]:
     """Token ids of the prefix, and the end of its text that is to be written again.
 
     Token ids win; text said beside them must be theirs, or what is told twice would not be one answer. Text alone may
@@ -46,10 +60,11 @@ def _continuation(tokenizer: Tokenizer, chat: ChatRequest) -> tuple[tuple[int, .
         return (), b""
     if prefix.token_ids is not None:
         told = (prefix.reasoning, prefix.content)
-        if any(told) and told != ReasoningSplitter(chat.thinking).push(tokenizer.decode(list(prefix.token_ids))):
+        said = AnswerParser(thinking, bool(chat.tools.offered)).push(tokenizer.decode(list(prefix.token_ids)))
+        if any(told) and told != (said.reasoning, said.content):
             raise BadRequest("token_ids do not decode to the content beside them", param="token_ids")
         return prefix.token_ids, b""
-    text = _written(prefix, chat.thinking)
+    text = _written(prefix, thinking)
     token_ids = tuple(tokenizer.encode(text))
     is_full = 0 <= chat.params.max_tokens <= len(token_ids)
     if is_full or chat.params.num_logprobs is not None:  # a token written twice would have two logprobs
@@ -68,22 +83,28 @@ def _written(prefix: Prefix, thinking: bool) -> str:
 class _Answer:
     """One request's choices, told whole or piece by piece."""
 
-    def __init__(self, worker: Worker, chat: ChatRequest) -> None:
+    def __init__(
+        self, worker: Worker, chat: ChatRequest, prompt_token_ids: list[int], thinking: bool, grammar: Grammar | None
+    ) -> None:
         self._worker, self._chat = worker, chat
         self._tokenizer, self._model = worker.loaded.tokenizer, worker.loaded.model
-        prefix, heal = _continuation(self._tokenizer, chat)
+        prefix, heal = _continuation(self._tokenizer, chat, thinking)
         self._request: GenerationRequest = worker.request(
             new_id("chatcmpl"),
-            worker.encode_chat(chat.messages, chat.thinking),
+            prompt_token_ids,
             chat.params,
             chat.seed,
             chat.output,
             prefix,
             heal,
+            grammar,
         )
         prefix_text = self._tokenizer.decode(list(prefix)) + heal.decode()
-        self._splitters = [ReasoningSplitter(chat.thinking, prefix_text) for _ in range(chat.output.num_choices)]
+        self._parsers = [
+            AnswerParser(thinking, bool(chat.tools.offered), prefix_text) for _ in range(chat.output.num_choices)
+        ]
         self._usage = UsageCount()
+        self._num_reasoning = 0
 
     async def whole(self) -> dict[str, Any]:
         choices: list[dict[str, Any]] = [self._empty_choice(i) for i in range(self._chat.output.num_choices)]
@@ -91,7 +112,7 @@ class _Answer:
             async for delta in deltas:
                 self._usage.see(0, delta.choice, delta.usage)
                 self._extend(choices[delta.choice], delta)
-        return self._envelope("chat.completion", choices) | {"usage": self._usage.body()}
+        return self._envelope("chat.completion", choices) | {"usage": self._usage_body()}
 
     async def stream(self) -> AsyncGenerator[bytes, None]:
         """The first chunk of a choice names the role; the last one of the stream, where it is asked for, the usage."""
@@ -106,13 +127,13 @@ class _Answer:
                 if not begun:
                     begun = True
                     roles = [
-                        self._chunk_choice(i, {"role": "assistant", "content": ""}) for i in range(len(self._splitters))
+                        self._chunk_choice(i, {"role": "assistant", "content": ""}) for i in range(len(self._parsers))
                     ]
                     yield event(self._envelope("chat.completion.chunk", roles) | extra)
                 self._usage.see(0, delta.choice, delta.usage)
                 yield event(self._envelope("chat.completion.chunk", [self._chunk(delta)]) | extra)
         if options.include_usage:
-            yield event(self._envelope("chat.completion.chunk", []) | {"usage": self._usage.body()})
+            yield event(self._envelope("chat.completion.chunk", []) | {"usage": self._usage_body()})
         yield DONE
 
     def _envelope(self, kind: str, choices: list[dict[str, Any]]) -> dict[str, Any]:
@@ -124,27 +145,37 @@ class _Answer:
             "choices": choices,
         }
 
-    def _split(self, delta: Delta) -> tuple[str, str]:
-        splitter = self._splitters[delta.choice]
-        reasoning, content = splitter.push(delta.text)
-        if delta.finish_reason is not None:
-            reasoning += splitter.finish()
-        return reasoning, content
+    def _usage_body(self) -> dict[str, Any]:
+        details = {"completion_tokens_details": {"reasoning_tokens": self._num_reasoning}}
+        return self._usage.body() | (details if self._chat.thinking else {})
+
+    def _parse(self, delta: Delta) -> tuple[Said, str | None]:
+        """What the delta says, and why the answer ends with it, if it does."""
+        parser = self._parsers[delta.choice]
+        if parser.is_thinking:
+            self._num_reasoning += len(delta.token_ids)
+        said = parser.push(delta.text)
+        if delta.finish_reason is None:
+            return said, None
+        is_call = delta.finish_reason == "stop" and parser.has_called
+        return said + parser.finish(), "tool_calls" if is_call else delta.finish_reason
 
     def _chunk(self, delta: Delta) -> dict[str, Any]:
-        reasoning, content = self._split(delta)
-        said = {"reasoning_content": reasoning} if reasoning else {}
-        if content or not (reasoning or delta.finish_reason):
-            said["content"] = content
-        choice = self._chunk_choice(delta.choice, said, delta.finish_reason)
+        said, finish_reason = self._parse(delta)
+        told: dict[str, Any] = {"reasoning_content": said.reasoning} if said.reasoning else {}
+        if said.calls:
+            told["tool_calls"] = [piece.as_delta() for piece in said.calls]
+        if said.content or not (told or finish_reason):
+            told["content"] = said.content
+        choice = self._chunk_choice(delta.choice, told, finish_reason)
         if self._chat.params.num_logprobs is not None:
             choice["logprobs"] = chat_logprobs(self._tokenizer, delta.logprobs)
         if self._chat.output.return_token_ids:
             choice["token_ids"] = list(delta.token_ids)
         return choice
 
-    def _chunk_choice(self, index: int, said: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
-        return {"index": index, "delta": said, "logprobs": None, "finish_reason": finish_reason}
+    def _chunk_choice(self, index: int, told: dict[str, Any], finish_reason: str | None = None) -> dict[str, Any]:
+        return {"index": index, "delta": told, "logprobs": None, "finish_reason": finish_reason}
 
     def _empty_choice(self, index: int) -> dict[str, Any]:
         message: dict[str, Any] = {"role": "assistant", "content": ""}
@@ -158,12 +189,22 @@ class _Answer:
         return choice
 
     def _extend(self, choice: dict[str, Any], delta: Delta) -> None:
-        reasoning, content = self._split(delta)
-        choice["message"]["content"] += content
+        said, finish_reason = self._parse(delta)
+        message = choice["message"]
+        message["content"] += said.content
         if self._chat.thinking:
-            choice["message"]["reasoning_content"] += reasoning
+            message["reasoning_content"] += said.reasoning
+        for piece in said.calls:
+            _extend_calls(message.setdefault("tool_calls", []), piece)
         if self._chat.params.num_logprobs is not None:
             choice["logprobs"]["content"] += chat_logprobs(self._tokenizer, delta.logprobs)["content"]
         if self._chat.output.return_token_ids:
             choice["token_ids"] += delta.token_ids
-        choice["finish_reason"] = delta.finish_reason
+        choice["finish_reason"] = finish_reason
+
+
+def _extend_calls(calls: list[dict[str, Any]], piece: CallPiece) -> None:
+    if piece.name is not None or not calls:  # nothing before: the arguments of a call that a prefix began
+        function = {"name": piece.name, "arguments": ""}
+        calls.append({"id": piece.id, "type": "function", "function": function})
+    calls[-1]["function"]["arguments"] += piece.arguments

@@ -41,7 +41,11 @@ class _Answer:
 
     def _prepare(self, number: int, prompt: str | tuple[int, ...]) -> GenerationRequest:
         completion = self._completion
-        token_ids = self._tokenizer.encode_prompt(prompt) if isinstance(prompt, str) else prompt
+        if completion.suffix is None:
+            token_ids = self._tokenizer.encode_prompt(prompt) if isinstance(prompt, str) else list(prompt)
+        else:
+            before = self._tokenizer.encode(prompt) if isinstance(prompt, str) else list(prompt)
+            token_ids = self._tokenizer.encode_fill(before, self._tokenizer.encode(completion.suffix))
         return self._worker.request(
             f"{self._id}-{number}", token_ids, completion.params, completion.seed, completion.output, param="prompt"
         )

@@ -4,6 +4,7 @@ ApiError
 ├── BadRequest             400  invalid_value, unsupported_option, context_length_exceeded, ...
 ├── Unauthorized           401  invalid_api_key
 ├── UnknownModel           404  model_not_found
+├── Unprocessable          422  unsupported_schema, contradiction: well formed, and still cannot be done
 ├── GenerationFailed       500  generation_failed
 └── Unavailable            503  model_loading, overloaded, shutting_down
 """
@@ -46,6 +47,11 @@ class Unauthorized(ApiError):
 
 class UnknownModel(ApiError):
     status = 404
+    kind = "invalid_request_error"
+
+
+class Unprocessable(ApiError):
+    status = 422
     kind = "invalid_request_error"
 
 

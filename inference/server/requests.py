@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from inference.sequence import SamplingParams
+from inference.server.constraint import JsonFormat
 from inference.server.errors import BadRequest, UnknownModel
 from inference.server.fields import Fields
+from inference.server.tools import ToolCall, Tools, take_tool_calls, take_tools
 
 MAX_STOPS = 16  # as DeepSeek's API
 MAX_STOP_LENGTH = 1024  # text held back may be this long, so it is bounded
@@ -26,6 +28,8 @@ class ServedModel:
     vocab_size: int
     eos_token_ids: frozenset[int]
     can_think: bool
+    can_call_tools: bool
+    can_fill: bool  # knows the tokens for filling in the middle
     defaults: SamplingParams  # max_tokens -1: as long as the context allows
 
 
@@ -33,6 +37,17 @@ class ServedModel:
 class ChatMessage:
     role: str
     content: str
+    tool_calls: tuple[ToolCall, ...] = ()  # an assistant's
+    tool_call_id: str | None = None  # a tool's: the call that this is the output of
+
+    def as_given(self) -> dict[str, Any]:
+        """As templates want to see it."""
+        given: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            given["tool_calls"] = [call.as_given() for call in self.tool_calls]
+        if self.tool_call_id is not None:
+            given["tool_call_id"] = self.tool_call_id
+        return given
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +74,8 @@ class ChatRequest:
     messages: tuple[ChatMessage, ...]
     prefix: Prefix | None
     thinking: bool
+    tools: Tools
+    json_format: JsonFormat | None
     params: SamplingParams
     seed: int | None
     output: Output
@@ -67,6 +84,7 @@ class ChatRequest:
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
     prompts: tuple[str | tuple[int, ...], ...]
+    suffix: str | None  # what comes after the text that is to be written
     echo: bool
     params: SamplingParams
     seed: int | None
@@ -98,11 +116,12 @@ def parse_chat(body: object, model: ServedModel) -> ChatRequest:
         messages=messages,
         prefix=prefix,
         thinking=thinking,
+        tools=_take_tools(fields, model),
+        json_format=_take_json_format(fields),
         params=params,
         seed=fields.integer("seed", *SEED_RANGE),
         output=_take_output(fields),
     )
-    _take_response_format(fields)
     fields.finish()
     return request
 
@@ -117,6 +136,7 @@ def parse_completion(body: object, model: ServedModel) -> CompletionRequest:
     params = replace(params, num_logprobs=num_logprobs, prompt_logprobs=echo and num_logprobs is not None)
     request = CompletionRequest(
         prompts=prompts,
+        suffix=_take_suffix(fields, model, echo),
         echo=echo,
         params=params,
         seed=fields.integer("seed", *SEED_RANGE),
@@ -193,13 +213,54 @@ def _take_output(fields: Fields) -> Output:
     return Output(num_choices, stream, include_usage, fields.boolean("return_token_ids"))
 
 
-def _take_response_format(fields: Fields) -> None:
+def _take_tools(fields: Fields, model: ServedModel) -> Tools:
+    if fields.has("tools") and not model.can_call_tools:
+        raise BadRequest(
+            f"{model.name} cannot call tools: its chat template has no place for them; leave tools out or choose"
+            " a model that was trained for them",
+            "unsupported_option",
+            "tools",
+        )
+    return take_tools(fields)
+
+
+def _take_json_format(fields: Fields) -> JsonFormat | None:
     if not fields.has("response_format"):
-        return
+        return None
     options = Fields(fields.take("response_format"), "response_format")
-    if options.text("type") != "text":
-        raise BadRequest("response_format.type supports only text", "unsupported_option", "response_format")
+    kind = options.text("type")
+    if kind not in ("text", "json_object", "json_schema"):
+        raise BadRequest("response_format.type must be text, json_object or json_schema", param="response_format.type")
+    json_format = JsonFormat({"type": "object"}, strict=True) if kind == "json_object" else None
+    if kind == "json_schema":
+        json_format = _json_schema(Fields(options.take("json_schema"), "response_format.json_schema"))
     options.finish()
+    return json_format
+
+
+def _json_schema(entry: Fields) -> JsonFormat:
+    entry.text("name"), entry.text("description")  # what the model is told of it is the prompt's affair
+    schema = entry.take("schema")
+    if not isinstance(schema, dict):
+        raise entry.invalid("schema", schema, "a JSON schema")
+    json_format = JsonFormat(schema, entry.boolean("strict"))
+    entry.finish()
+    return json_format
+
+
+def _take_suffix(fields: Fields, model: ServedModel, echo: bool) -> str | None:
+    suffix = fields.text("suffix")
+    if suffix is None:
+        return None
+    if not model.can_fill:
+        raise BadRequest(
+            f"{model.name} cannot fill in the middle: its vocabulary lacks the tokens; leave suffix out",
+            "unsupported_option",
+            "suffix",
+        )
+    if echo:
+        raise BadRequest("echo cannot be told together with suffix: leave one of them out", param="echo")
+    return suffix
 
 
 def _take_thinking(fields: Fields, model: ServedModel) -> bool:
@@ -220,24 +281,27 @@ def _take_messages(fields: Fields, model: ServedModel) -> tuple[tuple[ChatMessag
     values = fields.take("messages")
     if not isinstance(values, list) or not values:
         raise fields.invalid("messages", values, "a list of at least one message")
-    messages = [_take_message(Fields(value, f"messages[{i}]")) for i, value in enumerate(values[:-1])]
+    messages = [_take_message(Fields(value, f"messages[{i}]"), model) for i, value in enumerate(values[:-1])]
     last = Fields(values[-1], f"messages[{len(values) - 1}]")
     if last.has("prefix") or last.has("token_ids"):
         prefix = _take_prefix(last, model)
         if prefix is not None:
             return tuple(messages), prefix
-    return (*messages, _take_message(last)), None
+    return (*messages, _take_message(last, model)), None
 
 
-def _take_message(entry: Fields) -> ChatMessage:
+def _take_message(entry: Fields, model: ServedModel) -> ChatMessage:
     role = entry.text("role")
-    if role not in ("system", "user", "assistant"):
-        raise BadRequest(f"{entry.path('role')} must be system, user or assistant", param=entry.path("role"))
+    roles = ("system", "user", "assistant", *(("tool",) if model.can_call_tools else ()))
+    if role is None or role not in roles:
+        raise BadRequest(f"{entry.path('role')} must be one of {', '.join(roles)}", param=entry.path("role"))
     content = _take_content(entry)
-    if content is None:
+    tool_calls = take_tool_calls(entry) if role == "assistant" and model.can_call_tools else ()
+    if content is None and not tool_calls:
         raise BadRequest(f"{entry.path('content')} is missing", param=entry.path("content"))
+    tool_call_id = entry.text("tool_call_id") if role == "tool" else None
     entry.finish()
-    return ChatMessage(role, content)
+    return ChatMessage(role, content or "", tool_calls, tool_call_id)
 
 
 def _take_prefix(entry: Fields, model: ServedModel) -> Prefix | None:

@@ -17,10 +17,12 @@ from typing import Any, TypeVar
 
 from inference.async_engine import AsyncEngine, EngineStopped
 from inference.engine import Delta, Engine, Usage
+from inference.grammar import Grammar, GrammarCompiler
 from inference.sequence import GenerationRequest, SamplingParams
-from inference.server.errors import BadRequest, GenerationFailed, Unavailable
+from inference.server.errors import BadRequest, GenerationFailed, Unavailable, Unprocessable
 from inference.server.metrics import Gauges, Metrics
 from inference.server.requests import ChatMessage, Output, ServedModel
+from inference.server.tools import Tool
 from inference.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Worker:
         self._on_death = on_death
         self._loaded: Loaded | None = None
         self._engine: AsyncEngine | None = None
+        self._grammars: GrammarCompiler | None = None
         self._started = time.monotonic()
         self.stage = "starting"
         self.failure: Exception | None = None
@@ -66,6 +69,7 @@ class Worker:
             return
         self._engine = AsyncEngine(loaded.engine, self._engine_died)
         self._engine.start()
+        self._grammars = GrammarCompiler(loaded.tokenizer, loaded.model.eos_token_ids)
         self._loaded, self.stage = loaded, "ready"
         logger.info("model %s ready in %.1fs", loaded.model.name, time.monotonic() - self._started)
 
@@ -109,12 +113,22 @@ class Worker:
             step_seconds=engine.stats.step_seconds,
         )
 
-    def encode_chat(self, messages: tuple[ChatMessage, ...], thinking: bool = False) -> list[int]:
-        plain = [{"role": message.role, "content": message.content} for message in messages]
+    def encode_chat(
+        self, messages: tuple[ChatMessage, ...], thinking: bool = False, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
+        given = [message.as_given() for message in messages]
         try:
-            return self.loaded.tokenizer.encode_chat(plain, thinking)
+            return self.loaded.tokenizer.encode_chat(given, thinking, [tool.as_given() for tool in tools] or None)
         except ValueError as error:
             raise BadRequest(str(error), param="messages") from error
+
+    async def compile_grammar(self, lark: str, param: str) -> Grammar:
+        """Raises Unprocessable where the schema asks for what cannot be enforced."""
+        assert self._grammars is not None
+        try:
+            return await asyncio.to_thread(self._grammars.compile, lark)
+        except ValueError as error:
+            raise Unprocessable(f"{param} cannot be enforced: {error}", "unsupported_schema", param) from error
 
     def request(
         self,
@@ -125,6 +139,7 @@ class Worker:
         output: Output,
         prefix_token_ids: Sequence[int] = (),
         heal: bytes = b"",
+        grammar: Grammar | None = None,
         param: str = "messages",
     ) -> GenerationRequest:
         """Judges the length, and settles what the client left open: max_tokens and the seed."""
@@ -143,9 +158,23 @@ class Worker:
         if params.max_tokens < 0:
             params = replace(params, max_tokens=limit)
         params = replace(params, seed=seed if seed is not None else secrets.randbits(63))
+        if grammar is not None:
+            self._check_prefix(grammar, prefix_token_ids, heal)
         return GenerationRequest(
-            id, tuple(prompt_token_ids), params, tuple(prefix_token_ids), heal, num_choices=output.num_choices
+            id,
+            tuple(prompt_token_ids),
+            params,
+            tuple(prefix_token_ids),
+            heal,
+            num_choices=output.num_choices,
+            grammar=grammar,
         )
+
+    def _check_prefix(self, grammar: Grammar, prefix_token_ids: Sequence[int], heal: bytes) -> None:
+        try:
+            grammar.start([*prefix_token_ids, *self.loaded.tokenizer.encode_bytes(heal)])
+        except ValueError as error:
+            raise Unprocessable(f"{error}; leave the prefix or the format out", "contradiction", "messages") from error
 
     async def generate(self, request: GenerationRequest, endpoint: str) -> AsyncGenerator[Delta, None]:
         """The engine's deltas. Raises Unavailable, or GenerationFailed when a choice ends with an error."""

@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,14 +28,20 @@ CHAT_TEMPLATE = (
 CONTROL_TOKENS = ["<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
 
 
-def write_tokenizer(path: Path, chat_template: str | None = CHAT_TEMPLATE) -> None:
-    """Byte-level BPE with a few merges: every text can be written, and many tokens are half a character."""
+def write_tokenizer(path: Path, chat_template: str | None = CHAT_TEMPLATE, words: Sequence[str] = ()) -> None:
+    """Byte-level BPE with a few merges: every text can be written, and many tokens are half a character.
+
+    `words` are one token each, and text as any other.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=TINY_VOCAB,
-        special_tokens=[AddedToken(token, special=True) for token in CONTROL_TOKENS],
+        special_tokens=[
+            *(AddedToken(token, special=True) for token in CONTROL_TOKENS),
+            *(AddedToken(word, special=False, normalized=False) for word in words),
+        ],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

@@ -169,7 +169,7 @@ def test_a_cut_answer_goes_on_without_a_seam(server: RunningServer) -> None:
 def test_a_text_prefix_is_continued_and_counts(server: RunningServer, tokenizer: Tokenizer) -> None:
     prefix = {"role": "assistant", "content": "the cat sat", "prefix": True}
     num_prefix = len(tokenizer.encode("the cat sat"))
-    body = post(server, messages=[*QUESTION, prefix], max_tokens=num_prefix + 5).json()
+    body = post(server, messages=[*QUESTION, prefix], max_tokens=num_prefix + 5, seed=1).json()
     num_healed = num_prefix - len(tokenizer.encode("the cat"))  # the last word is written again
     assert body["usage"]["completion_tokens"] == 5 + num_healed
     assert body["usage"]["prompt_tokens"] == len(tokenizer.encode_chat(QUESTION)) + num_prefix - num_healed
@@ -209,7 +209,14 @@ def test_text_that_is_not_what_the_ids_say_is_refused(server: RunningServer, tok
         ({"logit_bias": {"1": 2}}, "logit_bias"),
         ({"user": "somebody"}, "user"),
         ({"min_p": 0.1}, "min_p"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"tool_choice": "auto"}, "tool_choice"),
+        ({"response_format": {"type": "xml"}}, "response_format.type"),
+        ({"response_format": {"type": "json_object", "schema": {}}}, "response_format.schema"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema"),
+        (
+            {"response_format": {"type": "json_schema", "json_schema": {"schema": 5}}},
+            "response_format.json_schema.schema",
+        ),
         ({"stream_options": {"include_usage": True}}, "stream_options"),
         ({"stream": True, "stream_options": {"chunk": 1}}, "stream_options.chunk"),
         ({"thinking": {"type": "enabled"}}, "thinking"),
