@@ -50,6 +50,7 @@ def _serve(options: argparse.Namespace) -> int:
             num_blocks=options.num_blocks,
             cache_gib=options.cache_gib,
             threads=options.threads,
+            max_wait_s=options.max_wait_s,
             grace_s=options.grace_s,
         )
     )
@@ -97,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument("--cache-gib", type=float, help="cache size instead")
     threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
     serve.add_argument("--threads", type=_positive, default=threads, help="CPU threads of the model")
+    serve.add_argument("--max-wait-s", type=float, default=600.0, help="seconds a request may wait for its place")
     serve.add_argument("--grace-s", type=float, default=10.0, help="seconds to finish requests after SIGTERM")
 
     importer = commands.add_parser("import-smollm2", help="recast SmolLM2-135M-Instruct into the model family")

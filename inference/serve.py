@@ -38,6 +38,7 @@ logger = logging.getLogger(__name__)
 BLOCK_SIZE = 64  # the family's indexer cache is laid out in blocks of 64
 DEFAULT_CONTEXTS = 4  # the default cache holds this many conversations of DEFAULT_CONTEXT tokens
 DEFAULT_CONTEXT = 8192
+MAX_WAIT_S = 600.0  # for a place; as DeepSeek's API
 GRACE_S = 10.0  # a supervisor kills after some time; a runner continues elsewhere what is cut here
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -58,6 +59,7 @@ class ServeSettings:
     num_blocks: int | None = None
     cache_gib: float | None = None
     threads: int = 1
+    max_wait_s: float = MAX_WAIT_S
     grace_s: float = GRACE_S
 
 
@@ -87,7 +89,13 @@ def load(settings: ServeSettings, report: Report) -> Loaded:
     cache = PagedCache(model.config, num_blocks, BLOCK_SIZE, settings.device, DTYPES[settings.dtype])
     scheduler = Scheduler(BlockPool(num_blocks, BLOCK_SIZE), settings.max_num_seqs, settings.max_num_batched_tokens)
     engine = Engine(
-        model, cache, scheduler, tokenizer, max_model_len=model.config.max_position_embeddings, device=settings.device
+        model,
+        cache,
+        scheduler,
+        tokenizer,
+        max_model_len=model.config.max_position_embeddings,
+        device=settings.device,
+        max_wait_s=settings.max_wait_s,
     )
     served = ServedModel(
         name=settings.name or settings.model.resolve().name,

@@ -20,7 +20,7 @@ from inference.server.constraint import grammar_of
 from inference.server.errors import BadRequest
 from inference.server.parsing import AnswerParser, CallPiece, Said
 from inference.server.requests import ChatRequest, Prefix, parse_chat
-from inference.server.streaming import DONE, KEEP_ALIVE, EventStream, event, while_connected, with_keep_alive
+from inference.server.streaming import DONE, EventStream, event, keep_alive, while_connected, with_keep_alive
 from inference.server.worker import Worker
 from inference.tokenizer import Tokenizer
 
@@ -122,7 +122,7 @@ class _Answer:
         async with aclosing(with_keep_alive(self._worker.generate(self._request, "chat"))) as deltas:
             async for delta in deltas:
                 if delta is None:
-                    yield KEEP_ALIVE
+                    yield keep_alive(self._worker.queue_position(self._request))
                     continue
                 if not begun:
                     begun = True

@@ -14,7 +14,7 @@ from inference.engine import Delta
 from inference.sequence import GenerationRequest, TokenLogprob
 from inference.server.answers import UsageCount, new_id, read_json, token_text
 from inference.server.requests import CompletionRequest, parse_completion
-from inference.server.streaming import DONE, KEEP_ALIVE, EventStream, event, merge, while_connected, with_keep_alive
+from inference.server.streaming import DONE, EventStream, event, keep_alive, merge, while_connected, with_keep_alive
 from inference.server.worker import Worker
 
 
@@ -67,7 +67,7 @@ class _Answer:
         async with aclosing(with_keep_alive(self._deltas())) as deltas:
             async for item in deltas:
                 if item is None:
-                    yield KEEP_ALIVE
+                    yield keep_alive(self._worker.queue_position(*self._requests))
                     continue
                 yield event(self._envelope([self._choice(*item)]) | extra)
         if include_usage:

@@ -5,8 +5,9 @@ ApiError
 ├── Unauthorized           401  invalid_api_key
 ├── UnknownModel           404  model_not_found
 ├── Unprocessable          422  unsupported_schema, contradiction: well formed, and still cannot be done
+├── RateLimited            429  too_many_requests
 ├── GenerationFailed       500  generation_failed
-└── Unavailable            503  model_loading, overloaded, shutting_down
+└── Unavailable            503  model_loading, waited_too_long, shutting_down
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 class ApiError(Exception):
     status = 500
     kind = "server_error"
+    retry_after_s: int | None = None
 
     def __init__(self, message: str, code: str, param: str | None = None) -> None:
         super().__init__(message)
@@ -55,16 +57,26 @@ class Unprocessable(ApiError):
     kind = "invalid_request_error"
 
 
+class RateLimited(ApiError):
+    status = 429
+    kind = "rate_limit_error"
+
+    def __init__(self, message: str, code: str, retry_after_s: int) -> None:
+        super().__init__(message, code)
+        self.retry_after_s = retry_after_s
+
+
 class GenerationFailed(ApiError):
     status = 500
 
 
 class Unavailable(ApiError):
     status = 503
+    retry_after_s = 1
 
 
 def error_response(request: Request, error: Exception) -> Response:
     assert isinstance(error, ApiError)
     logger.info("refused %s %d %s", request.url.path, error.status, error.code)
-    headers = {"Retry-After": "1"} if error.status == 503 else None
+    headers = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     return JSONResponse(error.body(), status_code=error.status, headers=headers)

@@ -14,6 +14,7 @@ from inference.server.tools import ToolCall, Tools, take_tool_calls, take_tools
 MAX_STOPS = 16  # as DeepSeek's API
 MAX_STOP_LENGTH = 1024  # text held back may be this long, so it is bounded
 MAX_CHOICES = 8
+MAX_USER_LENGTH = 256
 MAX_TOP_LOGPROBS = 20
 MAX_PROMPTS = 64
 SEED_RANGE = (-(2**63), 2**63 - 1)
@@ -67,6 +68,7 @@ class Output:
     stream: bool
     include_usage: bool
     return_token_ids: bool
+    user: str = ""  # whose share of the engine it takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +211,11 @@ def _take_output(fields: Fields) -> Output:
         options = Fields(fields.take("stream_options"), "stream_options")
         include_usage = options.boolean("include_usage")
         options.finish()
+    user = fields.text("user") or ""
+    if len(user) > MAX_USER_LENGTH:
+        raise BadRequest(f"user must have at most {MAX_USER_LENGTH} characters", param="user")
     num_choices = fields.integer("n", 1, MAX_CHOICES) or 1
-    return Output(num_choices, stream, include_usage, fields.boolean("return_token_ids"))
+    return Output(num_choices, stream, include_usage, fields.boolean("return_token_ids"), user)
 
 
 def _take_tools(fields: Fields, model: ServedModel) -> Tools:

@@ -18,12 +18,16 @@ T = TypeVar("T")
 # Proxies and clients drop a silent connection after 10 s or more, so a request in the queue is heard of before.
 KEEP_ALIVE_S = 5.0
 
-KEEP_ALIVE = b": keep-alive\n\n"
 DONE = b"data: [DONE]\n\n"
 
 
 def event(data: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace") + b"\n\n"
+
+
+def keep_alive(queue_position: int | None) -> bytes:
+    """A comment, which clients leave out; who looks at the wire sees how far the queue has come."""
+    return b": keep-alive\n\n" if queue_position is None else b": keep-alive queue_position=%d\n\n" % queue_position
 
 
 class EventStream:

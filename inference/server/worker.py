@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import secrets
 import threading
 import time
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, replace
@@ -19,7 +21,7 @@ from inference.async_engine import AsyncEngine, EngineStopped
 from inference.engine import Delta, Engine, Usage
 from inference.grammar import Grammar, GrammarCompiler
 from inference.sequence import GenerationRequest, SamplingParams
-from inference.server.errors import BadRequest, GenerationFailed, Unavailable, Unprocessable
+from inference.server.errors import BadRequest, GenerationFailed, RateLimited, Unavailable, Unprocessable
 from inference.server.metrics import Gauges, Metrics
 from inference.server.requests import ChatMessage, Output, ServedModel
 from inference.server.tools import Tool
@@ -27,8 +29,11 @@ from inference.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
 
-# Beyond this many requests a newcomer is told to come back: 64 waiting for 8 places is minutes on a CPU already.
-MAX_REQUESTS = 64
+# Beyond this many requests a newcomer is told to come back: 96 waiting for 8 places is minutes on a CPU already.
+MAX_REQUESTS = 96
+# Of these, for users who have no request here yet: one of 64 prompts leaves room for others.
+KEPT_FOR_NEWCOMERS = 32
+MAX_RETRY_AFTER_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class Worker:
         self._loaded: Loaded | None = None
         self._engine: AsyncEngine | None = None
         self._grammars: GrammarCompiler | None = None
+        self._num_requests: Counter[str] = Counter()  # by user
         self._started = time.monotonic()
         self.stage = "starting"
         self.failure: Exception | None = None
@@ -107,6 +113,7 @@ class Worker:
             running=len(scheduler.running),
             waiting=len(scheduler.waiting),
             free_blocks=scheduler.blocks.num_free_blocks,
+            cached_blocks=scheduler.blocks.num_cached_blocks,
             total_blocks=scheduler.blocks.num_blocks,
             preemptions=scheduler.num_preemptions,
             steps=engine.stats.num_steps,
@@ -167,6 +174,7 @@ class Worker:
             tuple(prefix_token_ids),
             heal,
             num_choices=output.num_choices,
+            user=output.user,
             grammar=grammar,
         )
 
@@ -177,13 +185,13 @@ class Worker:
             raise Unprocessable(f"{error}; leave the prefix or the format out", "contradiction", "messages") from error
 
     async def generate(self, request: GenerationRequest, endpoint: str) -> AsyncGenerator[Delta, None]:
-        """The engine's deltas. Raises Unavailable, or GenerationFailed when a choice ends with an error."""
+        """The engine's deltas. Raises RateLimited, Unavailable, or GenerationFailed for a choice's own error."""
         engine = self._engine
         if engine is None or self.stage != "ready":
             raise Unavailable("the worker is shutting down", "shutting_down")
-        if engine.num_requests >= MAX_REQUESTS:
-            raise Unavailable(f"{MAX_REQUESTS} requests are being served or waiting", "overloaded")
+        self._limit(request.user)
         record = _Record(request, endpoint, self.metrics)
+        self._num_requests[request.user] += 1
         try:
             async with aclosing(engine.generate(request)) as deltas:
                 async for delta in deltas:
@@ -192,6 +200,9 @@ class Worker:
                         raise GenerationFailed(f"the generation failed: {delta.error}", "generation_failed")
                     if delta.finish_reason == "cancelled":
                         raise Unavailable("the worker is shutting down", "shutting_down")
+                    if delta.finish_reason == "expired":
+                        record.outcome = "expired"
+                        raise Unavailable("the request has waited too long for its turn", "waited_too_long")
                     yield delta
             record.outcome = "finished"
         except (GenerationFailed, EngineStopped) as error:
@@ -200,7 +211,28 @@ class Worker:
                 raise Unavailable(str(error), "shutting_down") from error
             raise
         finally:
+            self._num_requests[request.user] -= 1
             record.close()
+
+    def queue_position(self, *requests: GenerationRequest) -> int | None:
+        """Of the first of these that has not been given a place; None where none waits."""
+        if self._engine is None:
+            return None
+        positions = [self._engine.queue_position(request.id) for request in requests]
+        return min((position for position in positions if position is not None), default=None)
+
+    def _limit(self, user: str) -> None:
+        num_requests = self._num_requests.total()
+        limit = MAX_REQUESTS - (KEPT_FOR_NEWCOMERS if self._num_requests[user] > 0 else 0)
+        if num_requests < limit:
+            return
+        self.metrics.refused += 1
+        seconds = self.metrics.mean_request_seconds / self.loaded.engine.scheduler.max_num_seqs
+        raise RateLimited(
+            f"{num_requests} requests are being served or waiting",
+            "too_many_requests",
+            retry_after_s=min(max(1, math.ceil(seconds)), MAX_RETRY_AFTER_S),  # until one of them ends
+        )
 
     def _set_stage(self, stage: str) -> None:
         self.stage = stage
@@ -246,12 +278,19 @@ class _Record:
         self._request, self._endpoint, self._metrics = request, endpoint, metrics
         self._started = time.monotonic()
         self._first: float | None = None
+        self._newest: dict[int, float] = {}  # when each choice last said something
         self._usage: dict[int, Usage] = {}
         self._reasons: dict[int, str] = {}
 
     def see(self, delta: Delta) -> None:
+        now = time.monotonic()
         if self._first is None and delta.text:
-            self._first = time.monotonic() - self._started
+            self._first = now - self._started
+        if delta.token_ids:
+            if delta.choice in self._newest:
+                seconds = (now - self._newest[delta.choice]) / len(delta.token_ids)
+                self._metrics.between_tokens.observe(seconds, times=len(delta.token_ids))
+            self._newest[delta.choice] = now
         self._usage[delta.choice] = delta.usage
         if delta.finish_reason is not None:
             self._reasons[delta.choice] = delta.finish_reason
@@ -260,12 +299,14 @@ class _Record:
         seconds = time.monotonic() - self._started
         new = sum(usage.num_new_tokens for usage in self._usage.values())
         prompt = len(self._request.prompt_token_ids) + len(self._request.prefix_token_ids)
+        hit = min((usage.num_hit_tokens for usage in self._usage.values()), default=0)
         logger.info(
-            "%s %s prompt=%d prefix=%d new=%d choices=%d finish=%s first=%.3fs total=%.3fs",
+            "%s %s prompt=%d prefix=%d hit=%d new=%d choices=%d finish=%s first=%.3fs total=%.3fs",
             self._request.id,
             self.outcome,
             len(self._request.prompt_token_ids),
             len(self._request.prefix_token_ids),
+            hit,
             new,
             self._request.num_choices,
             ",".join(self._reasons.get(i, "-") for i in range(self._request.num_choices)),
@@ -275,8 +316,8 @@ class _Record:
         metrics = self._metrics
         metrics.requests[self._endpoint, self.outcome] += 1
         metrics.prompt_tokens += prompt
+        metrics.prompt_cache_hit_tokens += hit
         metrics.generated_tokens += new
         metrics.request_seconds += seconds
         if self._first is not None:
-            metrics.first_tokens += 1
-            metrics.first_token_seconds += self._first
+            metrics.first_token.observe(self._first)

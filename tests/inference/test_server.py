@@ -24,7 +24,7 @@ from openai import OpenAI
 
 from inference.server import streaming
 from inference.server import worker as worker_module
-from inference.server.metrics import Gauges, Metrics, render
+from inference.server.metrics import Gauges, Histogram, Metrics, render
 from inference.server.reasoning import ReasoningSplitter
 from inference.server.worker import Worker
 from inference.tokenizer import Tokenizer
@@ -207,7 +207,7 @@ def test_text_that_is_not_what_the_ids_say_is_refused(server: RunningServer, tok
     [
         ({"tools": []}, "tools"),
         ({"logit_bias": {"1": 2}}, "logit_bias"),
-        ({"user": "somebody"}, "user"),
+        ({"user": "x" * 257}, "user"),
         ({"min_p": 0.1}, "min_p"),
         ({"tool_choice": "auto"}, "tool_choice"),
         ({"response_format": {"type": "xml"}}, "response_format.type"),
@@ -392,19 +392,33 @@ def test_models_health_and_counting(server: RunningServer, client: OpenAI, token
     assert post(server, "/tokenize").status_code == 400
 
 
-def test_metrics_count_requests_and_tokens(server: RunningServer) -> None:
-    def read() -> dict[str, float]:
-        lines = httpx.get(f"{server.url}/metrics").text.splitlines()
-        return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
+def read_metrics(server: RunningServer) -> dict[str, float]:
+    lines = httpx.get(f"{server.url}/metrics").text.splitlines()
+    return {line.rsplit(" ", 1)[0]: float(line.rsplit(" ", 1)[1]) for line in lines if not line.startswith("#")}
 
+
+def test_metrics_count_requests_and_tokens(server: RunningServer) -> None:
     finished = 'sonde_requests_total{endpoint="chat",outcome="finished"}'
-    before = read()
+    before = read_metrics(server)
     post(server, max_tokens=7)
-    after = read()
+    after = read_metrics(server)
     assert after[finished] == before.get(finished, 0) + 1
     assert after["sonde_generated_tokens_total"] == before["sonde_generated_tokens_total"] + 7
     assert after["sonde_free_blocks"] == after["sonde_total_blocks"] == 32
-    assert after["sonde_request_seconds_count"] == before["sonde_request_seconds_count"] + 1
+    for name in ("request_seconds", "first_token_seconds"):
+        assert after[f"sonde_{name}_count"] == before[f"sonde_{name}_count"] + 1
+    tokens = "sonde_between_tokens_seconds_count"
+    assert before[tokens] < after[tokens] < before[tokens] + 7, "the first has none before it"
+    assert after['sonde_first_token_seconds_bucket{le="+Inf"}'] == after["sonde_first_token_seconds_count"]
+
+
+def test_buckets_of_a_histogram_count_everything_below_them() -> None:
+    histogram = Histogram((0.1, 1.0))
+    for seconds, times in ((0.05, 1), (0.1, 2), (0.5, 1), (7.0, 3)):
+        histogram.observe(seconds, times)
+    lines = render(Metrics(first_token=histogram), Gauges()).splitlines()
+    shown = [line for line in lines if line.startswith("sonde_first_token_seconds")]
+    assert [line.split()[1] for line in shown] == ["3", "4", "7", "21.750000", "7"]
 
 
 def test_metrics_of_a_worker_that_is_loading_are_zeros() -> None:
@@ -445,7 +459,7 @@ def test_a_request_in_the_queue_is_kept_alive(start_server: ServerStarter, monke
         chunks = first.iter_raw()
         next(chunks)
         with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=long, timeout=60) as second:
-            assert next(second.iter_lines()) == ": keep-alive"
+            assert next(second.iter_lines()) == ": keep-alive queue_position=1"
 
 
 def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(server: RunningServer) -> None:
@@ -473,7 +487,45 @@ def test_too_many_at_once_are_told_to_come_back(server: RunningServer, monkeypat
     monkeypatch.setattr(worker_module, "MAX_REQUESTS", 0)
     for stream_it in (True, False):
         response = post(server, stream=stream_it)
-        assert response.status_code == 503 and response.json()["error"]["code"] == "overloaded"
+        assert response.status_code == 429 and response.json()["error"]["code"] == "too_many_requests"
+        assert int(response.headers["retry-after"]) >= 1
+
+
+def test_one_user_cannot_take_every_place(start_server: ServerStarter, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = start_server(max_num_seqs=1)
+    monkeypatch.setattr(worker_module, "MAX_REQUESTS", 2)
+    monkeypatch.setattr(worker_module, "KEPT_FOR_NEWCOMERS", 1)
+    long = {"messages": QUESTION, "max_tokens": 450, "stream": True, "user": "busy", "seed": 1}
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=long, timeout=60) as first:
+        chunks = first.iter_raw()
+        next(chunks)
+        assert post(server, user="busy").status_code == 429
+        assert post(server, user="other").status_code == 200
+
+
+def test_who_waits_too_long_is_sent_away(start_server: ServerStarter) -> None:
+    server = start_server(max_num_seqs=1, max_wait_s=0.05)
+    long = {"messages": QUESTION, "max_tokens": 450, "stream": True, "seed": 1}
+    with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=long, timeout=60) as first:
+        chunks = first.iter_raw()
+        next(chunks)
+        response = post(server)
+        assert response.status_code == 503 and response.json()["error"]["code"] == "waited_too_long"
+    assert 'outcome="expired"} 1' in httpx.get(f"{server.url}/metrics").text
+
+
+def test_a_next_turn_finds_the_conversation_in_the_cache(server: RunningServer) -> None:
+    messages = [{"role": "user", "content": "the cat sat on the mat and the dog was not there " * 16}]
+    first = post(server, messages=messages, max_tokens=70, seed=1).json()
+    usage = first["usage"]
+    assert usage["prompt_cache_miss_tokens"] == usage["prompt_tokens"] > 128
+    said = {"role": "assistant", "content": first["choices"][0]["message"]["content"]}
+    metrics = read_metrics(server)
+    again = post(server, messages=[*messages, said, *QUESTION], n=2).json()["usage"]
+    assert again["prompt_cache_hit_tokens"] >= usage["prompt_tokens"] // 64 * 64
+    assert again["prompt_cache_hit_tokens"] + again["prompt_cache_miss_tokens"] == again["prompt_tokens"]
+    hits = "sonde_prompt_cache_hit_tokens_total"
+    assert read_metrics(server)[hits] == metrics[hits] + again["prompt_cache_hit_tokens"]
 
 
 def test_before_the_model_is_loaded_requests_are_told_to_wait() -> None:
