@@ -24,7 +24,8 @@ def migrate() -> None:
     postgres.wait_until_ready(url, timeout_s=120)
     postgres.check(url)
     valkey.wait_until_ready(given(os.environ, "REDIS_URL"), timeout_s=60)
-    subprocess.run([sys.executable, "manage.py", "migrate", "--noinput"], cwd=ROOT, check=True)
+    for command in (["migrate", "--noinput"], ["setup_site"]):
+        subprocess.run([sys.executable, "manage.py", *command], cwd=ROOT, check=True)
 
 
 def model() -> None:

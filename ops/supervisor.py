@@ -254,7 +254,12 @@ class Stack:
         if not embedded:
             stamp.unlink(missing_ok=True)
         migrations = sorted(ROOT.glob("*/**/migrations/*.py"))
-        once(stamp, migrations, lambda: self._manage("migrate", "--noinput", "--verbosity", "0"), [])
+        once(stamp, migrations, self._prepare_tables, [])
+
+    def _prepare_tables(self) -> None:
+        """The tables, and the row of our own worker: the page may be asked before the runner has started."""
+        self._manage("migrate", "--noinput", "--verbosity", "0")
+        self._manage("setup_site")
 
     def _manage(self, command: str, *options: str) -> None:
         argv = [sys.executable, "manage.py", command, *options]

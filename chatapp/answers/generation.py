@@ -179,7 +179,7 @@ class Generation:
         """A takeover where going on would repeat text before the reader's eyes, or be billed twice unasked."""
         if prepared.can_continue:
             return None
-        if loaded.progress.has_shown or (loaded.request.get("sent") and prepared.is_billed):
+        if loaded.progress.has_shown or (loaded.request.get("sent") and prepared.may_be_billed):
             return failed("interrupted", "The answer was interrupted, and this endpoint cannot continue it.")
         return None
 
@@ -258,7 +258,7 @@ class Generation:
         if progress.has_shown and not prepared.can_continue:
             raise CannotAnswer("interrupted", fault.detail) from fault
         # It had taken the question: asking again would be paid for twice, and nobody has asked for that.
-        if isinstance(fault, Dropped) and prepared.is_billed and not prepared.can_continue:
+        if isinstance(fault, Dropped) and prepared.may_be_billed and not prepared.can_continue:
             raise fault
         wait_s = tries.next_wait_s(fault)
         if wait_s is None:

@@ -94,9 +94,9 @@ class Prepared:
         return self.target.continuation != "none"
 
     @property
-    def is_billed(self) -> bool:
-        endpoint = self.endpoint
-        return any((endpoint.price_cache_hit, endpoint.price_cache_miss, endpoint.price_output))
+    def may_be_billed(self) -> bool:
+        """Of an endpoint elsewhere we cannot know: prices that nobody has filled in are 0 too."""
+        return not self.endpoint.is_local
 
     @property
     def prompt_characters(self) -> int:

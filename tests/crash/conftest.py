@@ -15,7 +15,6 @@ from tests.crash.reader import Reader
 from tests.crash.site import Site
 from tests.scripted_endpoint import ScriptedEndpoint
 
-PRICED = "0.5"
 LOGS = ("runner", "web", "inference", "worker-io", "supervisor")
 
 
@@ -34,15 +33,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 class Endpoints:
     """What of the scripted endpoint the site knows, by what it can do; `server` counts and remembers requests.
 
-    Those that wait hold at word 20 (`silent_...` before the first) while `hold` is in force: nothing is left to timing.
+    Those that wait hold at word 20 (`silent` before the first) while `hold` is in force: nothing is left to timing.
     """
 
     server: ScriptedEndpoint
     by_prefix: str
     by_final_message: str
     without: str
-    silent_free: str
-    silent_billed: str
+    silent: str
     waits_at_end: str
     slow: str
 
@@ -87,16 +85,15 @@ def whole_site(folder: Path) -> Iterator[Site]:
 def endpoints(whole_site: Site) -> Iterator[Endpoints]:
     with ScriptedEndpoint() as server:
 
-        def add(model: str, continuation: str = "none", price: str = "0") -> str:
-            return whole_site.add_endpoint(server.base_url, model, continuation, price)
+        def add(model: str, continuation: str = "none") -> str:
+            return whole_site.add_endpoint(server.base_url, model, continuation)
 
         yield Endpoints(
             server,
             by_prefix=add("prefix+gate:20", "prefix_true"),
             by_final_message=add("final+gate:20", "continue_final_message"),
             without=add("gate:20"),
-            silent_free=add("gate:0"),
-            silent_billed=add("gate:0+plain", price=PRICED),
+            silent=add("gate:0"),
             waits_at_end=add("gate:39"),
             slow=add("slow:200"),
         )

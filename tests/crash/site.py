@@ -141,17 +141,17 @@ class Site:
             self._post(client, link, person)
             self._session_key = client.cookies["sessionid"]
 
-    def add_endpoint(self, base_url: str, model: str, continuation: str, price: str = "0") -> str:
+    def add_endpoint(self, base_url: str, model: str, continuation: str) -> str:
         """A row of Settings, made by the form that makes it; returns its id."""
         fields = {
-            "name": f"{model} {continuation} {price}",
+            "name": f"{model} {continuation}",
             "base_url": base_url,
             "model": model,
             "context_length": "8192",
             "max_output_tokens": "1024",
             "price_cache_hit": "0",
             "price_cache_miss": "0",
-            "price_output": price,
+            "price_output": "0",
             "continuation": continuation,
             "thinking": "never",
             "takes_seed": "on",

@@ -95,8 +95,10 @@ async def test_a_rate_limit_is_waited_out_visibly(member: User, endpoint: Endpoi
     assert [notice["code"] for notice in answer.notices] == reader.notices()
 
 
-async def test_nothing_billed_is_asked_twice(member: User, endpoint: Endpoint, scripted: ScriptedEndpoint) -> None:
-    await play(endpoint, scripted, "drop:0", price_output=1)
+async def test_nothing_that_may_be_billed_is_asked_twice(
+    member: User, endpoint: Endpoint, scripted: ScriptedEndpoint
+) -> None:
+    await play(endpoint, scripted, "drop:0")
     async with running():
         answer = await ended((await ask(member)).answer_id)
     assert answer.error_code == "endpoint_dropped" and len(scripted.requests) == 1
