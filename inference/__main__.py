@@ -3,6 +3,7 @@
 python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PATH] [--device cpu] [--dtype bfloat16]
 python -m inference import-smollm2 --out DIR [--dtype bfloat16]
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
+python -m inference bench --model DIR [--rounds 5]
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _serve(options)
         if options.command == "plan":
             return _plan(options)
+        if options.command == "bench":
+            return _bench(options)
         return _import_smollm2(options)
     except (ValueError, OSError) as error:
         print(f"inference: {error}", file=sys.stderr)
@@ -61,6 +64,14 @@ def _import_smollm2(options: argparse.Namespace) -> int:
 
     import_smollm2(options.out, options.dtype)
     return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    from inference.bench import run
+    from inference.serve import ServeSettings
+
+    settings = ServeSettings(options.model, device=options.device, dtype=options.dtype, threads=options.threads)
+    return run(settings, options.rounds)
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -104,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     importer = commands.add_parser("import-smollm2", help="recast SmolLM2-135M-Instruct into the model family")
     importer.add_argument("--out", type=Path, required=True)
     importer.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+
+    bench = commands.add_parser("bench", help="measure the engine on this machine")
+    bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
+    bench.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    bench.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+    bench.add_argument("--threads", type=_positive, default=threads, help="CPU threads of the model")
+    bench.add_argument("--rounds", type=_positive, default=5)
 
     plan = commands.add_parser("plan", help="what a configuration needs: parameters, memory, how much context fits")
     plan.add_argument("--config", type=Path, required=True, help="config.json, or the directory that holds it")
