@@ -52,6 +52,9 @@ class Delta:
     text: str = ""
     token_ids: tuple[int, ...] = ()
     logprobs: tuple[TokenLogprob, ...] = ()
+    unsaid_logprobs: tuple[
+        TokenLogprob, ...
+    ] = ()  # of the last tokens, which are no text: an end token, half a character
     prompt_logprobs: tuple[TokenLogprob | None, ...] | None = None  # once, when the prompt has been read
     finish_reason: FinishReason | None = None
     error: str | None = None
@@ -196,10 +199,10 @@ class Engine:
         sequence.heal = sequence.heal[len(self.vocabulary.token_bytes(sample.token_id)) :]
         self.stats.num_generated_tokens += 1
         reason = sequence.append(sample.token_id, self.max_model_len)
-        if reason == "stop":  # the end token itself is not text
-            return self._finish(sequence, "stop")
         if sample.logprob is not None:
             output.logprobs.append(sample.logprob)
+        if reason == "stop":  # the end token itself is not text
+            return self._finish(sequence, "stop")
         piece = output.detokenizer.push(sample.token_id)
         if piece.stopped:
             return self._finish(sequence, "stop", piece)
@@ -256,6 +259,7 @@ class Engine:
         output = self._outputs[sequence]
         first = output.num_settled_logprobs
         output.num_settled_logprobs += sum(piece.num_tokens for piece in pieces)
+        is_whole = reason is not None and not any(piece.stopped for piece in pieces)
         prompt_logprobs = None
         if sequence.params.prompt_logprobs and not output.sent_prompt_logprobs:
             prompt_logprobs = tuple(sequence.prompt_logprobs)
@@ -267,6 +271,7 @@ class Engine:
             text="".join(piece.text for piece in pieces),
             token_ids=tuple(token_id for piece in pieces for token_id in piece.token_ids),
             logprobs=tuple(output.logprobs[first : output.num_settled_logprobs]),
+            unsaid_logprobs=tuple(output.logprobs[output.num_settled_logprobs :]) if is_whole else (),
             prompt_logprobs=prompt_logprobs,
             finish_reason=reason,
         )

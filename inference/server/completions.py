@@ -90,8 +90,9 @@ class _Answer:
         self._usage.see(number, delta.choice, delta.usage)
         index = number * self._completion.output.num_choices + delta.choice
         text, token_ids = delta.text, list(delta.token_ids)
-        logprobs: list[TokenLogprob | None] = list(delta.logprobs)
-        texts = [token_text(self._tokenizer, entry.token_id) for entry in delta.logprobs]
+        sampled = (*delta.logprobs, *delta.unsaid_logprobs)  # one for each token, as those who score text count on it
+        logprobs: list[TokenLogprob | None] = list(sampled)
+        texts = [token_text(self._tokenizer, entry.token_id) for entry in sampled]
         if self._completion.echo and index not in self._begun:
             prompt = self._requests[number].prompt_token_ids
             text = self._prompt_text(number) + text
@@ -129,10 +130,13 @@ class _Answer:
         }
 
     def _top(self, entry: TokenLogprob | None) -> dict[str, float] | None:
-        """The best tokens and, as OpenAI does, the chosen one if it is not among them."""
+        """The best tokens and, as OpenAI does, the chosen one if it is not among them.
+
+        Halves of characters all read alike: the best of them is told.
+        """
         if entry is None:
             return None
-        best = (*entry.top, (entry.token_id, entry.logprob))
+        best = reversed((*entry.top, (entry.token_id, entry.logprob)))
         return {token_text(self._tokenizer, token_id): logprob for token_id, logprob in best}
 
 
