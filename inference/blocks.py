@@ -73,6 +73,16 @@ class BlockPool:
         """The block for the newest token, where it starts a new one."""
         self._extend(sequence)
 
+    def is_about_to_fill(self, reader: Sequence, sequence: Sequence) -> bool:
+        """Whether `reader` has yet to compute the first block that `sequence` lacks and could refer to."""
+        if not self.prefix_caching or sequence.params.prompt_logprobs:
+            return False
+        index = len(self._known_prefix(sequence))
+        end = (index + 1) * self.block_size
+        if not reader.num_cached_tokens < end <= reader.num_tokens or end >= sequence.num_tokens:
+            return False
+        return self._hash(reader, index) == self._hash(sequence, index)
+
     def remember(self, sequence: Sequence, start: int, end: int) -> None:
         """Tokens `start` to `end` have been computed: the blocks that are full now can be found by others.
 

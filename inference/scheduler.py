@@ -148,15 +148,31 @@ class Scheduler:
         return chunks
 
     def _next_to_read(self, reading: list[Sequence]) -> Sequence | None:
-        """Takes the least served user's next: one of `reading`, or a newcomer, who must be served less than those."""
+        """Takes the least served user's next: one of `reading`, or a newcomer, who must be served less than those.
+
+        One block a running sequence stays spare: a newcomer that is preempted at once has been computed in vain.
+        """
         current = min(reading, key=self._urgency, default=None)
-        newcomer = min(self.waiting, key=self._urgency, default=None)
+        newcomer = self._next_newcomer()
         if newcomer is not None and (current is None or self._urgency(newcomer) < self._urgency(current)):
-            if self._can_admit(newcomer):
+            if self.blocks.can_allocate(newcomer, spare=len(self.running)):
                 return self._admit(newcomer)
         if current is not None:
             reading.remove(current)
         return current
+
+    def _next_newcomer(self) -> Sequence | None:
+        if len(self.running) >= self.max_num_seqs:
+            return None
+        in_order = sorted(self.waiting, key=self._urgency)
+        return next((sequence for sequence in in_order if not self._is_being_read(sequence)), None)
+
+    def _is_being_read(self, newcomer: Sequence) -> bool:
+        """Its user has another sequence that computes what it would begin with: the choices of one question do.
+
+        Not another user's, whose turn may be long in coming.
+        """
+        return any(s.user == newcomer.user and self.blocks.is_about_to_fill(s, newcomer) for s in self.running)
 
     def _urgency(self, sequence: Sequence, turn: int = 0) -> tuple[bool, int, int]:
         """Smaller is sooner. Who was preempted goes first: somebody is reading that answer already."""
@@ -167,10 +183,6 @@ class Scheduler:
             budget = min(budget, PROMPT_LOGPROBS_CHUNK)
         start = sequence.num_cached_tokens
         return Chunk(sequence, start, start + min(sequence.num_uncached_tokens, budget))
-
-    def _can_admit(self, sequence: Sequence) -> bool:
-        """One block a running sequence stays spare: a newcomer that is preempted at once has been computed in vain."""
-        return len(self.running) < self.max_num_seqs and self.blocks.can_allocate(sequence, spare=len(self.running))
 
     def _admit(self, sequence: Sequence) -> Sequence:
         self.waiting.remove(sequence)

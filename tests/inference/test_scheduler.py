@@ -178,6 +178,29 @@ def test_a_second_turn_reads_only_what_is_new() -> None:
     assert second.num_hit_tokens == 28
 
 
+def test_choices_of_one_question_read_it_once() -> None:
+    scheduler = scheduler_of(budget=16)
+    choices = [sequence_from(tuple(range(42))) for _ in range(3)]
+    for sequence in choices:
+        scheduler.add(sequence)
+    steps = [[(choices.index(c.sequence), c.start, c.end) for c in compute(scheduler)] for _ in range(4)]
+    assert steps[:2] == [[(0, 0, 16)], [(0, 16, 32)]]
+    assert steps[2] == [(0, 32, 42)], "the last full block is still missing"
+    assert steps[3] == [(0, 42, 43), (1, 40, 42), (2, 40, 42)]
+    assert [sequence.num_hit_tokens for sequence in choices] == [0, 40, 40]
+
+
+def test_nobody_waits_for_what_another_user_reads() -> None:
+    scheduler = scheduler_of(budget=16)
+    first, second = (sequence_from(tuple(range(42)), user=user) for user in ("a", "b"))
+    scheduler.add(first)
+    compute(scheduler)
+    scheduler.add(second)
+    compute(scheduler)
+    assert second.status is SequenceStatus.WAITING, "level with a, who came first"
+    assert compute(scheduler)[0].sequence is second
+
+
 def test_at_least_one_token_is_always_computed() -> None:
     scheduler = scheduler_of()
     first, again = sequence_from(tuple(range(8))), sequence_from(tuple(range(8)))
