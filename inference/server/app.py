@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -17,7 +18,13 @@ from inference.server import metrics
 from inference.server.answers import read_json
 from inference.server.chat import chat_completions
 from inference.server.completions import completions
-from inference.server.errors import ApiError, Unauthorized, error_response
+from inference.server.errors import (
+    ApiError,
+    Unauthorized,
+    error_response,
+    internal_error_response,
+    route_error_response,
+)
 from inference.server.requests import parse_count
 from inference.server.worker import Worker
 
@@ -43,7 +50,12 @@ def create_app(worker: Worker, api_key: str | None = None) -> Starlette:
             Route("/metrics", _guarded(show_metrics, api_key), methods=["GET"]),
             Route("/health", health, methods=["GET"]),
         ],
-        exception_handlers={ApiError: error_response, ClientDisconnect: _nobody_there},
+        exception_handlers={
+            ApiError: error_response,
+            ClientDisconnect: _nobody_there,
+            HTTPException: route_error_response,
+            Exception: internal_error_response,
+        },
         lifespan=lifespan,
     )
     app.state.worker = worker

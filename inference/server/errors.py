@@ -1,12 +1,14 @@
 """Errors a client sees, in OpenAI's shape: {"error": {"message", "type", "param", "code"}}.
 
+A message says the cause and, after it, the remedy.
+
 ApiError
 ├── BadRequest             400  invalid_value, unsupported_option, context_length_exceeded, ...
 ├── Unauthorized           401  invalid_api_key
-├── UnknownModel           404  model_not_found
+├── UnknownModel           404  model_not_found; UnknownRoute not_found, method_not_allowed (405)
 ├── Unprocessable          422  unsupported_schema, contradiction: well formed, and still cannot be done
 ├── RateLimited            429  too_many_requests
-├── GenerationFailed       500  generation_failed
+├── GenerationFailed       500  generation_failed; internal_error for what nobody expected
 └── Unavailable            503  model_loading, waited_too_long, shutting_down
 """
 
@@ -15,6 +17,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,13 +28,15 @@ class ApiError(Exception):
     status = 500
     kind = "server_error"
     retry_after_s: int | None = None
+    remedy = ""
 
     def __init__(self, message: str, code: str, param: str | None = None) -> None:
         super().__init__(message)
         self.message, self.code, self.param = message, code, param
 
     def body(self) -> dict[str, Any]:
-        return {"error": {"message": self.message, "type": self.kind, "param": self.param, "code": self.code}}
+        message = f"{self.message}; {self.remedy}" if self.remedy else self.message
+        return {"error": {"message": message, "type": self.kind, "param": self.param, "code": self.code}}
 
 
 class BadRequest(ApiError):
@@ -45,11 +50,18 @@ class BadRequest(ApiError):
 class Unauthorized(ApiError):
     status = 401
     kind = "authentication_error"
+    remedy = "send the worker's key as Authorization: Bearer KEY"
 
 
 class UnknownModel(ApiError):
     status = 404
     kind = "invalid_request_error"
+    remedy = "leave model out, or take the id that GET /v1/models tells"
+
+
+class UnknownRoute(ApiError):
+    kind = "invalid_request_error"
+    remedy = "the routes are /v1/chat/completions, /v1/completions, /v1/models, /tokenize, /metrics and /health"
 
 
 class Unprocessable(ApiError):
@@ -60,6 +72,7 @@ class Unprocessable(ApiError):
 class RateLimited(ApiError):
     status = 429
     kind = "rate_limit_error"
+    remedy = "ask again after the seconds that Retry-After says"
 
     def __init__(self, message: str, code: str, retry_after_s: int) -> None:
         super().__init__(message, code)
@@ -68,11 +81,13 @@ class RateLimited(ApiError):
 
 class GenerationFailed(ApiError):
     status = 500
+    remedy = "ask again; if that fails too, the worker's log has the cause"
 
 
 class Unavailable(ApiError):
     status = 503
     retry_after_s = 1
+    remedy = "ask again in a moment"
 
 
 def error_response(request: Request, error: Exception) -> Response:
@@ -80,3 +95,19 @@ def error_response(request: Request, error: Exception) -> Response:
     logger.info("refused %s %d %s", request.url.path, error.status, error.code)
     headers = None if error.retry_after_s is None else {"Retry-After": str(error.retry_after_s)}
     return JSONResponse(error.body(), status_code=error.status, headers=headers)
+
+
+def route_error_response(request: Request, error: Exception) -> Response:
+    """Starlette's own refusals: a path or a method that is not there."""
+    assert isinstance(error, HTTPException)
+    refusal = UnknownRoute(
+        f"{request.method} {request.url.path}: {error.detail}",
+        "method_not_allowed" if error.status_code == 405 else "not_found",
+    )
+    return JSONResponse(refusal.body(), status_code=error.status_code, headers=error.headers)
+
+
+def internal_error_response(request: Request, error: Exception) -> Response:
+    """What nobody expected; Starlette raises it again after this, so it is logged with its traceback."""
+    refusal = GenerationFailed("the worker made a mistake", "internal_error")
+    return JSONResponse(refusal.body(), status_code=refusal.status)

@@ -6,12 +6,13 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 import openai
 import pytest
 from openai import OpenAI
+from pydantic import BaseModel
 
 from inference.markup import (
     CALL_BEGIN,
@@ -117,7 +118,7 @@ def test_an_answer_that_is_cut_goes_on_in_its_schema(family: RunningServer) -> N
     whole = chunks_of(family, body)
     text = "".join(choice["delta"].get("content", "") for choice in whole)
     assert json.loads(text)
-    for number in range(2, len(whole) - 1):
+    for number in range(2, len(whole) - 1, 4):
         said = "".join(choice["delta"].get("content", "") for choice in whole[:number])
         ids = [token_id for choice in whole[:number] for token_id in choice.get("token_ids", [])]
         last = {"role": "assistant", "content": said, "prefix": True}
@@ -141,6 +142,26 @@ def test_a_schema_that_cannot_be_enforced_is_refused_with_the_reason(client: Ope
     assert caught.value.param == "response_format" and caught.value.code == "unsupported_schema"
     choice = ask(client, response_format=schema(difficult, strict=False), max_tokens=300)
     assert choice.message.content.startswith("{"), "what was not said to be strict is kept to as far as can be"
+
+
+class Place(BaseModel):
+    city: Literal["the mat", "there"]
+    cold: bool
+
+
+def test_the_clients_own_parser_gets_its_model(client: OpenAI) -> None:
+    completion = client.chat.completions.parse(model="tiny", messages=QUESTION, response_format=Place, max_tokens=200)
+    assert isinstance(completion.choices[0].message.parsed, Place)
+    called = client.chat.completions.parse(
+        model="tiny",
+        messages=QUESTION,
+        tools=[openai.pydantic_function_tool(Place)],
+        tool_choice="required",
+        parallel_tool_calls=False,
+        max_tokens=200,
+    )
+    (call,) = called.choices[0].message.tool_calls or ()
+    assert isinstance(call.function.parsed_arguments, Place)
 
 
 # Tools
@@ -209,6 +230,13 @@ def test_a_call_and_its_output_are_told_to_the_model(family: RunningServer) -> N
     text, _ = family.worker.loaded.tokenizer.chat_template.render(given, [], thinking=True)
     made = f"{CALLS_BEGIN}{CALL_BEGIN}get_time{CALL_SEPARATOR}{{}}{CALL_END}{CALLS_END}"
     assert made in text and text.endswith("<｜tool▁output▁begin｜>noon " + CALLS_BEGIN + "<｜tool▁output▁end｜>")
+
+
+def test_what_the_client_was_told_can_be_sent_back(client: OpenAI) -> None:
+    message = ask(client, tools=TOOLS, tool_choice={"type": "function", "function": {"name": "get_time"}}).message
+    (call,) = message.tool_calls
+    messages = [*QUESTION, message.model_dump(), {"role": "tool", "tool_call_id": call.id, "content": "noon"}]
+    assert ask(client, messages=messages, tools=TOOLS, max_tokens=4).finish_reason in ("length", "stop")
 
 
 def test_thinking_comes_before_a_required_call(client: OpenAI) -> None:
