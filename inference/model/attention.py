@@ -9,6 +9,7 @@ R latent rank, P rotary width, N width without position, V value width, J indexe
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -17,7 +18,7 @@ from torch import Tensor
 from inference.batch import Batch
 from inference.cache import Blocks, PagedCache, as_blocks
 from inference.config import ModelConfig
-from inference.model.indexer import Indexer, score, select_topk
+from inference.model.indexer import Indexer, hide_future, score, select_topk
 from inference.model.linear import Linear
 from inference.model.norm import RMSNorm
 from inference.model.rope import rotate_neighbours
@@ -26,6 +27,14 @@ from inference.quantization import round_groups
 # Scores of one chunk of rows, fp32. 64 MiB keeps 227 rows together at 8192 tokens and 9 heads, enough for full matrix
 # speed; without a bound one 8192-row chunk at 128K tokens and 64 index heads would ask for 256 GiB.
 SCORE_BYTES = 64 * 2**20
+# Latents gathered for one group of rows: each row has its own, so more of them together save nothing.
+GATHER_BYTES = 4 * 2**20
+# Gathering pays above this many times index_topk: the first where a fused kernel takes the masked pairs, the second
+# where none does. 64 rows on one AVX-512 core, masked / gathered in ms: SmolLM2's heads, 512 kept, 14 / 24 at 4096 and
+# 26 / 31 at 8192 in bfloat16, 33 / 28 in fp32; 16 heads of the released sizes, 256 kept, 37 / 37 at 1024,
+# 83 / 47 at 2048.
+GATHER_FACTOR_FUSED = 16
+GATHER_FACTOR = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +44,9 @@ class Chunk:
     start: int
     stop: int
     length: int
-    visible_TC: Tensor | None  # bool, None where every row sees all `length` tokens
-    causal: bool  # the rows are the whole sequence so far, so a kernel's own causal mask is right
+    kind: Literal["dense", "masked", "gathered"]  # the last two see only what the indexer keeps of their past
+    visible_TC: Tensor | None = None  # bool, of dense rows; None where every row sees all `length` tokens
+    causal: bool = False  # the rows are the whole sequence so far, so a kernel's own causal mask is right
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,18 +93,28 @@ def plan_step(config: ModelConfig, batch: Batch, rope: Tensor, block_size: int) 
 
 
 def _cut(config: ModelConfig, start: int, stop: int, context_len: int, device: torch.device) -> Iterator[Chunk]:
-    row_bytes = 4 * context_len * max(config.num_attention_heads, config.index_n_heads)
-    step = max(1, SCORE_BYTES // row_bytes)
-    first_position = context_len - (stop - start)
-    for row in range(start, stop, step):
-        end = min(row + step, stop)
-        length = first_position + (end - start)
-        num_rows = end - row
-        if num_rows == 1:
-            yield Chunk(row, end, length, None, False)
-            continue
-        positions_C = torch.arange(length, device=device)
-        yield Chunk(row, end, length, positions_C <= positions_C[-num_rows:, None], num_rows == length)
+    """Rows with at most index_topk tokens to see are dense; what one chunk needs at once is bounded."""
+    offset = context_len - stop  # of a row's position
+    sparse = min(max(start, config.index_topk - offset), stop)
+    for row, end in _steps(start, sparse, SCORE_BYTES // (4 * max(1, sparse + offset) * config.num_attention_heads)):
+        yield _dense_chunk(row, end, end + offset, device)
+    gathers = context_len > _gather_from(config)
+    row_bytes = 4 * context_len * (1 if gathers else config.num_attention_heads)
+    for row, end in _steps(sparse, stop, SCORE_BYTES // row_bytes):
+        yield Chunk(row, end, end + offset, "gathered" if gathers or end == row + 1 else "masked")
+
+
+def _dense_chunk(start: int, stop: int, length: int, device: torch.device) -> Chunk:
+    if stop == start + 1:
+        return Chunk(start, stop, length, "dense")
+    positions_C = torch.arange(length, device=device)
+    visible_TC = positions_C <= positions_C[start - stop :, None]
+    return Chunk(start, stop, length, "dense", visible_TC, causal=stop - start == length)
+
+
+def _steps(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
+    step = max(1, step)
+    return ((row, min(row + step, stop)) for row in range(start, stop, step))
 
 
 class Attention:
@@ -157,32 +177,72 @@ class Attention:
         if step.is_sparse:
             query.index_TIJ = self._indexer.queries(query_source_TX, step.rope)
             query.index_weights_TI = self._indexer.head_weights(x_TD)
-        outputs = [self._attend(query, chunk, span, cache) for span in step.spans for chunk in span.chunks]
+        attend = {"dense": self._attend_densely, "masked": self._attend_masked, "gathered": self._attend_gathered}
+        outputs = [attend[chunk.kind](query, chunk, span, cache) for span in step.spans for chunk in span.chunks]
         return self._output((outputs[0] if len(outputs) == 1 else torch.cat(outputs)).flatten(1))
 
-    def _attend(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
+    def _attend_densely(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
         """Attention of one chunk of rows: (rows, H, R) where the output is folded, else (rows, H, V)."""
-        rows, num_rows = slice(chunk.start, chunk.stop), chunk.stop - chunk.start
-        visible_TC, causal = chunk.visible_TC, chunk.causal
-        if chunk.length > self._config.index_topk:
-            visible_TC, causal = self._select(query, chunk, span, cache), False
-        if visible_TC is not None and num_rows == 1:
-            latent_CGW = cache.read_latents_at(self._layer, _slots(visible_TC[0], span.block_ids_B, cache.block_size))
-            visible_TC = None
-        else:
-            latent_CGW = cache.read_latents(self._layer, span.blocks, chunk.length)
-        attend = self._expanded if self._expands and num_rows > 1 else self._absorbed
+        return self._attend_all(query, chunk, span, cache, chunk.visible_TC, chunk.causal)
+
+    def _attend_masked(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
+        """Computes every pair and hides what was not chosen: the faster way until the past is much longer than k."""
+        chosen_TK = self._select(query, chunk, span, cache)
+        # A pad must point at something that is visible anyway.
+        chosen_TK = torch.where(chosen_TK < 0, chosen_TK[:, -1:].clamp_min(0), chosen_TK)
+        visible_TC = torch.zeros(len(chosen_TK), chunk.length, dtype=torch.bool, device=chosen_TK.device)
+        return self._attend_all(query, chunk, span, cache, visible_TC.scatter_(1, chosen_TK, True), False)
+
+    def _attend_all(
+        self, query: Query, chunk: Chunk, span: Span, cache: PagedCache, visible_TC: Tensor | None, causal: bool
+    ) -> Tensor:
+        rows = slice(chunk.start, chunk.stop)
         nope_THN, rotary_THP = query.nope_THN[rows], query.rotary_THP[rows]
-        return attend(nope_THN, rotary_THP, latent_CGW.to(rotary_THP.dtype), visible_TC, causal)
+        latent_CGW = cache.read_latents(self._layer, span.blocks, chunk.length).to(rotary_THP.dtype)
+        attend = self._expanded if self._expands and len(nope_THN) > 1 else self._absorbed
+        return attend(nope_THN, rotary_THP, latent_CGW, visible_TC, causal)
+
+    def _attend_gathered(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
+        """Reads and computes nothing but the chosen tokens, each row its own."""
+        chosen_TK = self._select(query, chunk, span, cache)
+        config, width = self._config, self._config.kv_lora_rank + self._config.qk_rope_head_dim
+        rows = slice(chunk.start, chunk.stop)
+        query_THX = self._absorb(query.nope_THN[rows], query.rotary_THP[rows])
+        query_TGHX = torch.unflatten(query_THX, 1, (config.num_latent_groups, -1))
+        row_bytes = chosen_TK.shape[1] * config.num_latent_groups * width * query_THX.element_size()
+        outputs = []
+        for first, last in _steps(0, len(chosen_TK), GATHER_BYTES // row_bytes):
+            slots_TK = _slots(chosen_TK[first:last].clamp_min(0), span.block_ids_B, cache.block_size)
+            latent = cache.read_latents_at(self._layer, slots_TK.flatten()).to(query_THX.dtype)
+            latent_TGKW = torch.unflatten(latent, 0, slots_TK.shape).transpose(1, 2)
+            pads_TK = chosen_TK[first:last] < 0
+            out_TGHR = F.scaled_dot_product_attention(
+                query_TGHX[first:last],
+                latent_TGKW[..., width - query_THX.shape[-1] :],
+                latent_TGKW[..., : config.kv_lora_rank],
+                attn_mask=~pads_TK[:, None, None] if pads_TK.any() else None,
+                scale=config.softmax_scale,
+            )
+            outputs.append(out_TGHR.flatten(1, 2))
+        return self._value_up(outputs[0] if len(outputs) == 1 else torch.cat(outputs))
 
     def _select(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
-        """bool (rows, C): the positions the indexer keeps for each row."""
+        """int64 (rows, K): the positions the indexer keeps for each row."""
         assert query.index_TIJ is not None and query.index_weights_TI is not None
         rows = slice(chunk.start, chunk.stop)
         keys_CJ = cache.read_index_keys(self._layer, span.blocks, chunk.length)
         scores_TC = score(query.index_TIJ[rows], query.index_weights_TI[rows], keys_CJ)
-        visible_TC = torch.ones_like(scores_TC, dtype=torch.bool) if chunk.visible_TC is None else chunk.visible_TC
-        return select_topk(scores_TC, visible_TC, self._config.index_topk)
+        return select_topk(hide_future(scores_TC), self._config.index_topk)
+
+    def _absorb(self, query_nope_THN: Tensor, query_rotary_THP: Tensor) -> Tensor:
+        """Queries over latent and rotary key, (T, H, R + P), or over the rotary key alone, (T, H, P)."""
+        if self._config.qk_nope_head_dim == 0:
+            return query_rotary_THP
+        latent_THR = torch.einsum("thn,hnr->thr", query_nope_THN, self._key_up_HNR)
+        return torch.cat((latent_THR, query_rotary_THP), dim=-1)
+
+    def _value_up(self, out_THR: Tensor) -> Tensor:
+        return out_THR if self._value_up_HVR is None else torch.einsum("thr,hvr->thv", out_THR, self._value_up_HVR)
 
     def _absorbed(
         self,
@@ -192,19 +252,13 @@ class Attention:
         visible_TC: Tensor | None,
         causal: bool,
     ) -> Tensor:
-        config = self._config
-        key_GCX = cached_CGW.transpose(0, 1)
-        if config.qk_nope_head_dim == 0:
-            query_THX = query_rotary_THP
-            key_GCX = key_GCX[..., config.kv_lora_rank :]
-        else:
-            latent_THR = torch.einsum("thn,hnr->thr", query_nope_THN, self._key_up_HNR)
-            query_THX = torch.cat((latent_THR, query_rotary_THP), dim=-1)
-        value_GCR = cached_CGW.transpose(0, 1)[..., : config.kv_lora_rank]
-        out_THR = self._softmax_average(query_THX, key_GCX, value_GCR, visible_TC, causal)
-        if self._value_up_HVR is None:
-            return out_THR
-        return torch.einsum("thr,hvr->thv", out_THR, self._value_up_HVR)
+        query_THX = self._absorb(query_nope_THN, query_rotary_THP)
+        cached_GCW = cached_CGW.transpose(0, 1)
+        key_GCX, value_GCR = (
+            cached_GCW[..., cached_GCW.shape[-1] - query_THX.shape[-1] :],
+            cached_GCW[..., : self._config.kv_lora_rank],
+        )
+        return self._value_up(self._softmax_average(query_THX, key_GCX, value_GCR, visible_TC, causal))
 
     def _expanded(
         self,
@@ -259,16 +313,24 @@ class Attention:
         return torch.unflatten(out_1GXY[0], 1, (-1, num_rows)).permute(2, 0, 1, 3).flatten(1, 2)
 
 
-def _slots(chosen_C: Tensor, block_ids_B: Tensor, block_size: int) -> Tensor:
-    """Where the chosen positions of one sequence lie in the cache."""
-    positions_K = chosen_C.nonzero()[:, 0]
-    return block_ids_B[positions_K // block_size] * block_size + positions_K % block_size
+def _slots(positions_TK: Tensor, block_ids_B: Tensor, block_size: int) -> Tensor:
+    """Where positions of one sequence lie in the cache."""
+    return block_ids_B[positions_TK // block_size] * block_size + positions_TK % block_size
 
 
 def _fold(output_DHV: Tensor, value_up_HVR: Tensor) -> Tensor:
     """o_proj over latents, (D, H*R), multiplied in fp32 and rounded once."""
     folded_DHR = torch.einsum("dhv,hvr->dhr", output_DHV.float(), value_up_HVR.float())
     return folded_DHR.flatten(1).to(output_DHV.dtype)
+
+
+def _gather_from(config: ModelConfig) -> int:
+    """The context length above which gathering the chosen tokens is cheaper than hiding the others."""
+    if _expanding_pays(config) and config.kv_lora_rank > config.v_head_dim:
+        fused = config.qk_head_dim == config.v_head_dim
+    else:
+        fused = config.qk_nope_head_dim == 0 and config.qk_rope_head_dim == config.kv_lora_rank
+    return (GATHER_FACTOR_FUSED if fused else GATHER_FACTOR) * config.index_topk
 
 
 def _expanding_pays(config: ModelConfig) -> bool:
