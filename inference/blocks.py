@@ -20,7 +20,7 @@ from inference.sequence import Sequence
 
 
 class BlockPool:
-    """The free list is a stack: a freed block is used again first, so memory that was never needed stays untouched."""
+    """The free list is a stack: a freed block is used again first, then memory never touched, then idle blocks."""
 
     def __init__(self, num_blocks: int, block_size: int, prefix_caching: bool = True) -> None:
         if num_blocks < 1 or block_size < 1:

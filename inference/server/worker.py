@@ -94,6 +94,10 @@ class Worker:
         return self._loaded is None and self.failure is None
 
     @property
+    def num_requests(self) -> int:
+        return self._num_requests.total()
+
+    @property
     def seconds(self) -> float:
         return time.monotonic() - self._started
 
@@ -211,7 +215,8 @@ class Worker:
                 raise Unavailable(str(error), "shutting_down") from error
             raise
         finally:
-            self._num_requests[request.user] -= 1
+            self._num_requests.subtract([request.user])
+            self._num_requests += Counter()  # forgets who has none
             record.close()
 
     def queue_position(self, *requests: GenerationRequest) -> int | None:
@@ -222,7 +227,7 @@ class Worker:
         return min((position for position in positions if position is not None), default=None)
 
     def _limit(self, user: str) -> None:
-        num_requests = self._num_requests.total()
+        num_requests = self.num_requests
         limit = MAX_REQUESTS - (KEPT_FOR_NEWCOMERS if self._num_requests[user] > 0 else 0)
         if num_requests < limit:
             return
