@@ -99,7 +99,9 @@ def text_literal(text: str) -> str:
 def _reason(error: str) -> str:
     """llguidance's words without the place and the picture of it: the grammar around a schema is ours."""
     words = re.split(r"\n +\d+ \|", error)[0]
-    return " ".join(re.sub(r"^at \d+\(\d+\): ", "", words).split())
+    return " ".join(re.sub(r"^at \d+\(\d+\): ", "", words).split())[
+        -300:
+    ]  # a pattern may be quoted whole before the cause
 
 
 class _Wrapper:

@@ -31,9 +31,12 @@ _LAST_WORD = re.compile(r"\s?\S{0,16}\Z")
 async def chat_completions(request: Request) -> Response | ASGIApp:
     worker: Worker = request.app.state.worker
     chat = parse_chat(await read_json(request), worker.loaded.model)
-    prompt_token_ids = worker.encode_chat(chat.messages, chat.thinking, chat.tools.offered)
-    thinking = chat.thinking and _opens_thinking(worker.loaded.tokenizer, prompt_token_ids)
-    lark = grammar_of(chat.json_format, chat.tools, thinking)
+    try:
+        prompt_token_ids = worker.encode_chat(chat.messages, chat.thinking, chat.tools.offered)
+        thinking = chat.thinking and _opens_thinking(worker.loaded.tokenizer, prompt_token_ids)
+        lark = grammar_of(chat.json_format, chat.tools, thinking)
+    except RecursionError:
+        raise BadRequest("a schema is nested too deeply", param="tools") from None
     param = "response_format" if chat.json_format is not None else "tools"
     grammar = None if lark is None else await worker.compile_grammar(lark, param)
     answer = _Answer(worker, chat, prompt_token_ids, thinking, grammar)

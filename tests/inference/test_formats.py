@@ -292,6 +292,17 @@ def chunks_of(server: RunningServer, body: dict[str, Any]) -> list[dict[str, Any
     return [json.loads(line)["choices"][0] for line in lines[1:-1]]
 
 
+def test_schemas_nested_too_deeply_are_refused(family: RunningServer) -> None:
+    """Written as text: the test's own JSON encoder would not do it either."""
+    deep = '{"properties": {"a": ' * 450 + '{"type": "string"}' + "}}" * 450
+    question = json.dumps(QUESTION)
+    tools = f'{{"messages": {question}, "tools": [{{"function": {{"name": "f", "parameters": {deep}}}}}]}}'
+    form = f'{{"type": "json_schema", "json_schema": {{"schema": {deep}}}}}'
+    for body in (tools, f'{{"messages": {question}, "response_format": {form}}}'):
+        response = httpx.post(f"{family.url}/v1/chat/completions", content=body)
+        assert response.status_code in (400, 422) and response.json()["error"]["message"]
+
+
 # Filling in the middle
 
 

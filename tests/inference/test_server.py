@@ -401,7 +401,7 @@ def read_metrics(server: RunningServer) -> dict[str, float]:
 def test_metrics_count_requests_and_tokens(server: RunningServer) -> None:
     finished = 'sonde_requests_total{endpoint="chat",outcome="finished"}'
     before = read_metrics(server)
-    post(server, max_tokens=7)
+    post(server, max_tokens=7, seed=1)
     after = read_metrics(server)
     assert after[finished] == before.get(finished, 0) + 1
     assert after["sonde_generated_tokens_total"] == before["sonde_generated_tokens_total"] + 7

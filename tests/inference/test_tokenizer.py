@@ -8,6 +8,7 @@ from tokenizers import Tokenizer as RawTokenizer
 from tokenizers import decoders, models
 
 from inference.chat_template import ChatTemplate
+from inference.markup import CALLS_BEGIN, MARKUP
 from inference.tokenizer import Tokenizer
 from tests.inference.conftest import write_tokenizer
 
@@ -82,6 +83,83 @@ def test_without_a_template_deepseeks_own_is_used(tmp_path: Path) -> None:
         "<｜User｜>q2<｜Assistant｜></think>"
     )
     assert ChatTemplate(None).render(messages, [], thinking=True)[0].endswith("<｜Assistant｜><think>")
+
+
+TOOL = {
+    "type": "function",
+    "function": {"name": "find", "description": "a <b> é", "parameters": {"type": "object", "properties": {}}},
+}
+
+
+def test_tools_and_calls_are_written_as_the_family_was_taught() -> None:
+    call = {"id": "1", "type": "function", "function": {"name": "find", "arguments": '{"q": 1}'}}
+    messages = [
+        {"role": "system", "content": "be kind"},
+        {"role": "user", "content": "q"},
+        {"role": "assistant", "content": "so", "tool_calls": [call, call]},
+        {"role": "tool", "content": "one", "tool_call_id": "1"},
+        {"role": "tool", "content": "two", "tool_call_id": "1"},
+    ]
+    text, _ = ChatTemplate(None).render(messages, [], thinking=True, tools=[TOOL])
+    head, tail = text.split("<｜User｜>")
+    assert head.startswith(
+        "<｜begin▁of▁sentence｜>be kind\n\n## Tools\nYou have access to the following tools:\n\n### find\n"
+    )
+    assert 'Description: a <b> é\n\nParameters: {"type": "object", "properties": {}}\n' in head
+    made = '<｜tool▁call▁begin｜>find<｜tool▁sep｜>{"q": 1}<｜tool▁call▁end｜>'
+    assert tail == (
+        f"q<｜Assistant｜></think>so<｜tool▁calls▁begin｜>{made}{made}<｜tool▁calls▁end｜><｜end▁of▁sentence｜>"
+        "<｜tool▁output▁begin｜>one<｜tool▁output▁end｜><｜tool▁output▁begin｜>two<｜tool▁output▁end｜>"
+    )
+    answered = [*messages, {"role": "assistant", "content": "done"}, {"role": "user", "content": "more"}]
+    assert (
+        ChatTemplate(None)
+        .render(answered, [], thinking=False)[0]
+        .endswith("<｜tool▁output▁end｜>done<｜end▁of▁sentence｜><｜User｜>more<｜Assistant｜></think>")
+    )
+
+
+def test_control_texts_inside_tools_and_calls_stay_text(tmp_path: Path) -> None:
+    write_tokenizer(tmp_path, chat_template=None, words=MARKUP)
+    tokenizer = Tokenizer(tmp_path)
+    (begin,) = tokenizer.encode(CALLS_BEGIN)
+    bad = {"name": "find", "description": CALLS_BEGIN, "parameters": {CALLS_BEGIN: {"enum": [CALLS_BEGIN]}}}
+    call = {"id": "1", "type": "function", "function": {"name": "find", "arguments": f'{{"q": "{CALLS_BEGIN}"}}'}}
+    messages = [
+        {"role": "user", "content": CALLS_BEGIN},
+        {"role": "assistant", "content": f"hm</think>so {CALLS_BEGIN}", "tool_calls": [call]},
+        {"role": "tool", "content": CALLS_BEGIN},
+    ]
+    ids = tokenizer.encode_chat(messages, tools=[{"type": "function", "function": bad}])
+    assert ids.count(begin) == 2, "the format's description and the one call"
+    assert "hm" not in tokenizer.decode(ids), "thinking is cut before </think> is made text"
+
+
+def test_what_a_template_can_do_is_read_from_it() -> None:
+    plain = ChatTemplate("{{ messages[0].content }}")
+    assert not plain.can_think and not plain.can_call_tools
+    assert ChatTemplate("{% set t = enable_thinking | default(false) %}{{ t }}").can_think
+    assert not ChatTemplate("{% if tools %}<tool_call>{% endif %}").can_call_tools, (
+        "another markup would be told as text"
+    )
+    assert ChatTemplate(None).can_think and ChatTemplate(None).can_call_tools
+
+
+def test_markup_is_text_even_where_the_tokenizer_calls_it_special(path: Path, tmp_path: Path) -> None:
+    raw = RawTokenizer.from_file(str(path / "tokenizer.json"))
+    raw.add_special_tokens(["</think>", "<｜other｜>"])
+    raw.save(str(tmp_path / "tokenizer.json"))
+    tokenizer = Tokenizer(tmp_path)
+    assert tokenizer.decode(tokenizer.encode("hm</think><｜other｜>so")) == "hm</think>so"
+
+
+def test_a_bare_text_begins_with_bos_where_the_checkpoint_says_so(path: Path, tmp_path: Path) -> None:
+    (tmp_path / "tokenizer.json").write_bytes((path / "tokenizer.json").read_bytes())
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"bos_token": "<|system|>", "add_bos_token": True}))
+    tokenizer = Tokenizer(tmp_path)
+    (bos,) = tokenizer.encode("<|system|>")
+    assert tokenizer.encode_prompt("the") == [bos, *tokenizer.encode("the")]
+    assert tokenizer.encode_prompt("<|system|>the") == [bos, *tokenizer.encode("the")], "and never with two"
 
 
 def test_a_template_that_refuses_says_why() -> None:
