@@ -2,6 +2,7 @@
 
 python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PATH] [--device cpu] [--dtype bfloat16]
 python -m inference import-smollm2 --out DIR [--dtype bfloat16]
+python -m inference convert --model DIR --out DIR --to bfloat16|float32|fp8|int8
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
 python -m inference bench --model DIR [--rounds 5]
 """
@@ -29,6 +30,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _plan(options)
         if options.command == "bench":
             return _bench(options)
+        if options.command == "convert":
+            return _convert(options)
         return _import_smollm2(options)
     except (ValueError, OSError) as error:
         print(f"inference: {error}", file=sys.stderr)
@@ -53,6 +56,8 @@ def _serve(options: argparse.Namespace) -> int:
             num_blocks=options.num_blocks,
             cache_gib=options.cache_gib,
             threads=options.threads,
+            arithmetic=options.arithmetic,
+            fp8_cache=options.fp8_cache,
             max_wait_s=options.max_wait_s,
             grace_s=options.grace_s,
         )
@@ -72,6 +77,13 @@ def _bench(options: argparse.Namespace) -> int:
 
     settings = ServeSettings(options.model, device=options.device, dtype=options.dtype, threads=options.threads)
     return run(settings, options.rounds)
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from inference.convert import convert
+
+    convert(options.model, options.out, options.to)
+    return 0
 
 
 def _plan(options: argparse.Namespace) -> int:
@@ -109,6 +121,10 @@ def _parser() -> argparse.ArgumentParser:
     cache.add_argument("--cache-gib", type=float, help="cache size instead")
     threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
     serve.add_argument("--threads", type=_positive, default=threads, help="CPU threads of the model")
+    serve.add_argument(
+        "--arithmetic", choices=["exact", "reference"], default="exact", help="reference: round as the FP8 release does"
+    )
+    serve.add_argument("--fp8-cache", action="store_true", help="caches in FP8, as published; one latent a token only")
     serve.add_argument("--max-wait-s", type=float, default=600.0, help="seconds a request may wait for its place")
     serve.add_argument("--grace-s", type=float, default=10.0, help="seconds to finish requests after SIGTERM")
 
@@ -122,6 +138,11 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
     bench.add_argument("--threads", type=_positive, default=threads, help="CPU threads of the model")
     bench.add_argument("--rounds", type=_positive, default=5)
+
+    converter = commands.add_parser("convert", help="write a checkpoint in another number format")
+    converter.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
+    converter.add_argument("--out", type=Path, required=True, help="directory to make")
+    converter.add_argument("--to", choices=["bfloat16", "float32", "fp8", "int8"], required=True)
 
     plan = commands.add_parser("plan", help="what a configuration needs: parameters, memory, how much context fits")
     plan.add_argument("--config", type=Path, required=True, help="config.json, or the directory that holds it")

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from inference.config import ModelConfig
-from inference.layout import Shape, draft_shapes, is_correction_bias, is_quantized, tensor_shapes
+from inference.layout import Shape, draft_shapes, is_correction_bias, is_quantized, num_elements, tensor_shapes
 from inference.quantization import FP8_BLOCK, dequantize_blocks, dequantize_rows, quantize_blocks, quantize_rows
 
 INDEX = "model.safetensors.index.json"
@@ -160,8 +160,8 @@ def save_checkpoint(
 ) -> None:
     """Writes config.json and safetensors into `path`, an existing directory; the correction bias stays fp32.
 
-    The draft layers are written where `tensors` has them. Tensors may share memory (replicas do): they are copied
-    shard by shard.
+    The draft layers are written where `tensors` has them. Tensors are asked for shard by shard and copied: they may
+    share memory (replicas do), or be read only then.
     """
     draft = draft_shapes(config)
     if not set(draft) & set(tensors):
@@ -173,7 +173,7 @@ def save_checkpoint(
     if quantization is not None:
         raw["quantization_config"] = QUANTIZATION_CONFIGS[quantization]
     (path / "config.json").write_text(json.dumps(raw, indent=2) + "\n", encoding="utf-8")
-    shards = list(_shards(tensors, dtype, shard_bytes, quantization))
+    shards = list(_shards({name: shapes[name] for name in tensors}, dtype, shard_bytes, quantization))
     weight_map: dict[str, str] = {}
     total_size = 0
     for number, names in enumerate(shards, start=1):
@@ -191,12 +191,14 @@ def save_checkpoint(
 
 
 def _shards(
-    tensors: Mapping[str, Tensor], dtype: torch.dtype, shard_bytes: int, quantization: Quantization | None
+    shapes: Mapping[str, Shape], dtype: torch.dtype, shard_bytes: int, quantization: Quantization | None
 ) -> Iterator[list[str]]:
     names: list[str] = []
     size = 0
-    for name, tensor in tensors.items():
-        bytes_ = tensor.numel() * (1 if quantization and is_quantized(name) else _stored_dtype(name, dtype).itemsize)
+    for name, shape in shapes.items():
+        bytes_ = num_elements(shape) * (
+            1 if quantization and is_quantized(name) else _stored_dtype(name, dtype).itemsize
+        )
         if names and size + bytes_ > shard_bytes:
             yield names
             names, size = [], 0

@@ -25,7 +25,9 @@ from inference.blocks import BlockPool
 from inference.cache import PagedCache, block_size_bytes
 from inference.config import ModelConfig
 from inference.engine import Engine
+from inference.fp8_cache import Fp8PagedCache, fp8_block_size_bytes
 from inference.model import load_model
+from inference.model.linear import Arithmetic
 from inference.scheduler import Scheduler
 from inference.sequence import GenerationRequest, SamplingParams
 from inference.server.app import create_app
@@ -59,6 +61,8 @@ class ServeSettings:
     num_blocks: int | None = None
     cache_gib: float | None = None
     threads: int = 1
+    arithmetic: Arithmetic = "exact"
+    fp8_cache: bool = False
     max_wait_s: float = MAX_WAIT_S
     grace_s: float = GRACE_S
 
@@ -83,10 +87,11 @@ def load(settings: ServeSettings, report: Report) -> Loaded:
     tokenizer = Tokenizer(settings.model)
     generation_config = _read_generation_config(settings.model)
     report("loading weights")
-    model = load_model(settings.model, settings.device, DTYPES[settings.dtype])
+    model = load_model(settings.model, settings.device, DTYPES[settings.dtype], report, settings.arithmetic)
     num_blocks = _num_blocks(settings, model.config)
     report(f"reserving {num_blocks} blocks of cache")
-    cache = PagedCache(model.config, num_blocks, BLOCK_SIZE, settings.device, DTYPES[settings.dtype])
+    make_cache = Fp8PagedCache if settings.fp8_cache else PagedCache
+    cache = make_cache(model.config, num_blocks, BLOCK_SIZE, settings.device, DTYPES[settings.dtype])
     scheduler = Scheduler(BlockPool(num_blocks, BLOCK_SIZE), settings.max_num_seqs, settings.max_num_batched_tokens)
     engine = Engine(
         model,
@@ -128,7 +133,10 @@ def _num_blocks(settings: ServeSettings, config: ModelConfig) -> int:
     if settings.cache_gib is None:
         tokens = DEFAULT_CONTEXTS * min(DEFAULT_CONTEXT, config.max_position_embeddings)
         return max(1, tokens // BLOCK_SIZE)
-    bytes_per_block = block_size_bytes(config, BLOCK_SIZE, DTYPES[settings.dtype])
+    if settings.fp8_cache:
+        bytes_per_block = fp8_block_size_bytes(config, BLOCK_SIZE)
+    else:
+        bytes_per_block = block_size_bytes(config, BLOCK_SIZE, DTYPES[settings.dtype])
     num_blocks = int(settings.cache_gib * 2**30) // bytes_per_block
     if num_blocks < 1:
         raise ValueError(f"--cache-gib {settings.cache_gib} holds no block of {bytes_per_block} bytes")

@@ -1,6 +1,7 @@
 """Checkpoint directories: written, read back, and refused with the name of the tensor that does not fit."""
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -221,9 +222,11 @@ def test_loading_holds_the_weights_and_one_shard(tmp_path: Path, tensors: dict[s
     write(small, tensors)
     save_checkpoint(large, config, random_tensors(config), torch.bfloat16, shard_bytes=2 * 2**20)
     command = [sys.executable, "-c", MEASURE_PEAK, str(small), str(large)]
-    peak = int(subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT).stdout)
+    given_back = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536"}  # otherwise the allocator's leavings are measured
+    run = subprocess.run(command, check=True, capture_output=True, text=True, cwd=ROOT, env=given_back)
+    peak = int(run.stdout)
     weights = sum(4 * num_elements(shape) for shape in tensor_shapes(config).values())
-    assert weights < peak < weights + (2 + 24) * 2**20  # 24 MiB: tensors being cast, the allocator, code
+    assert weights < peak < weights + (2 + 24) * 2**20  # 24 MiB: one layer of experts on its way, code
 
 
 MEASURE_PEAK = """
