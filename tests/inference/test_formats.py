@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, Literal
 
@@ -126,6 +127,23 @@ def test_an_answer_that_is_cut_goes_on_in_its_schema(family: RunningServer) -> N
         assert said + "".join(choice["delta"].get("content", "") for choice in exact) == text
         by_text = chunks_of(family, body | {"messages": [*QUESTION, last]})
         assert json.loads(said + "".join(choice["delta"].get("content", "") for choice in by_text))
+
+
+def test_a_format_outlives_preemption_and_company(start_server: ServerStarter) -> None:
+    """Eight at once in a cache that holds half of them: each says what it says alone."""
+    many = {"type": "array", "items": {"enum": ["the mat", "there", 7]}, "minItems": 30, "maxItems": 34}
+    body = {"messages": QUESTION, "max_tokens": 450, "response_format": schema(many)}
+
+    def say(server: RunningServer, seed: int) -> str:
+        response = httpx.post(f"{server.url}/v1/chat/completions", json=body | {"seed": seed}, timeout=120)
+        return str(response.json()["choices"][0]["message"]["content"])
+
+    small = start_server(num_blocks=20)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda seed: say(small, seed), range(8)))
+    assert small.worker.loaded.engine.scheduler.num_preemptions > 0
+    assert all(30 <= len(json.loads(text)) <= 34 for text in together)
+    assert together[:2] == [say(small, seed) for seed in range(2)]
 
 
 def test_a_prefix_that_breaks_the_format_is_refused(client: OpenAI) -> None:
