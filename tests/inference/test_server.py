@@ -563,7 +563,7 @@ def test_who_waits_too_long_is_sent_away(start_server: ServerStarter) -> None:
 
 
 def test_a_next_turn_finds_the_conversation_in_the_cache(server: RunningServer) -> None:
-    messages = [{"role": "user", "content": "the cat sat on the mat and the dog was not there " * 16}]
+    messages = [{"role": "user", "content": "and then this other thing was not on the mat there " * 16}]
     first = post(server, messages=messages, max_tokens=70, seed=1).json()
     usage = first["usage"]
     assert usage["prompt_cache_miss_tokens"] == usage["prompt_tokens"] > 128
