@@ -58,6 +58,12 @@ class Followed:
     following: Following
     task: asyncio.Task[None]
 
+    def end(self) -> None:
+        """Called by the following itself, too: then it goes on to its own end."""
+        self.following.end()
+        if self.task is not asyncio.current_task():
+            self.task.cancel()
+
 
 class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # channels has no types
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -68,6 +74,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         try:
             await super().__call__(scope, receive, send)
         finally:
+            self._is_over = True
             self._stop()
 
     async def connect(self) -> None:
@@ -154,7 +161,7 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
     async def _unsubscribe(self, conversation_id: UUID) -> None:
         followed = self._followed.pop(conversation_id, None)
         if followed is not None:
-            followed.task.cancel()
+            followed.end()
             await self._leave(doorbell.conversation_group(conversation_id))
 
     async def _follow(self, conversation_id: UUID, following: Following) -> None:
@@ -204,10 +211,10 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
         return set(allowed(self._viewer()).filter(pk__in=conversation_ids).values_list("pk", flat=True))
 
     async def _end(self, conversation_id: UUID) -> None:
-        """The right to read has ended. Called by the following itself, too: then it must not cancel itself."""
+        """The right to read has ended."""
         followed = self._followed.pop(conversation_id, None)
-        if followed is not None and followed.task is not asyncio.current_task():
-            followed.task.cancel()
+        if followed is not None:
+            followed.end()
         await self._send(ended_frame(conversation_id))
         await self._leave(doorbell.conversation_group(conversation_id))
 
@@ -252,11 +259,10 @@ class ConversationConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # cha
             await self.close(code)
 
     def _stop(self) -> None:
-        """Whoever calls it from one of these tasks goes on to its own end."""
-        tasks = [followed.task for followed in self._followed.values()]
-        for task in [*tasks, self._looking]:
-            if task is not None and task is not asyncio.current_task():
-                task.cancel()
+        for followed in self._followed.values():
+            followed.end()
+        if self._looking is not None and self._looking is not asyncio.current_task():
+            self._looking.cancel()
 
 
 def _call_service(viewer: User, frame: Request) -> services.Accepted:

@@ -40,14 +40,20 @@ class Following:
         self._report_away = report_away
         self._log = EventLog()
         self._bell = asyncio.Event()
+        self._is_over = False
 
     def ring(self) -> None:
         self._bell.set()
 
+    def end(self) -> None:
+        """Nothing more is forwarded. Not left to cancelling alone: redis-py may swallow it (see chatapp/ending.py)."""
+        self._is_over = True
+        self.ring()
+
     async def run(self) -> None:
-        """Until it is cancelled. Says once that a service is away, not at every look."""
+        """Until its end. Says once that a service is away, not at every look."""
         is_away = False
-        while True:
+        while not self._is_over:
             self._bell.clear()  # before reading: what is added meanwhile rings for another look
             try:
                 await self._forward()
@@ -59,9 +65,11 @@ class Following:
             await self._bell.wait()
 
     async def _forward(self) -> None:
-        while True:
+        while not self._is_over:
             if self._position is None:
                 frame, position = await self._take_snapshot(self._conversation_id)
+                if self._is_over:
+                    return
                 await self._send(frame)
                 self._position = position
             entries = await self._log.read_after(self._conversation_id, self._position, BATCH)
@@ -69,6 +77,8 @@ class Following:
                 self._position = None
                 continue
             for position, event in entries:
+                if self._is_over:
+                    return
                 await self._send(event_frame(self._conversation_id, position, event))
                 self._position = position
             if len(entries) < BATCH:

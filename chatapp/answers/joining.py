@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from typing import Any
 
+from chatapp.ending import end_tasks
 from chatapp.endpoints.deltas import Completed, Delta
 
 JOIN_S = 0.05  # within 30 to 80 ms: under 20 events a second, and still faster than an eye follows
@@ -50,7 +50,7 @@ async def joined(source: AsyncGenerator[Piece], stop: asyncio.Event, join_s: flo
         if waiting is not None:
             yield waiting
     finally:
-        await _close(upcoming, stopped)
+        await end_tasks(upcoming, stopped)
         await source.aclose()
 
 
@@ -65,9 +65,3 @@ def _join(first: Delta | None, second: Delta) -> Delta:
     if first is None:
         return second
     return Delta(first.part, first.text + second.text, first.token_ids + second.token_ids)
-
-
-async def _close(*tasks: asyncio.Future[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)

@@ -19,6 +19,7 @@ from chatapp.answers.patience import Patience
 from chatapp.answers.snapshots import SNAPSHOT_S
 from chatapp.answers.sweep import SWEEP_S, emit_lost_events
 from chatapp.answers.valkey import client as valkey
+from chatapp.ending import end_tasks
 from chatapp.endpoints.client import EndpointClient
 from chatapp.endpoints.services import ensure_local_endpoint
 from chatapp.threads import in_thread
@@ -63,7 +64,7 @@ class Runner:
                 await asyncio.wait({*loops, stopping}, return_when=asyncio.FIRST_COMPLETED)
                 await self._release_all()
             finally:
-                await _end_tasks(stopping, *loops, *self._tasks)
+                await end_tasks(stopping, *loops, *self._tasks)
         logger.info("runner stopped")
         for loop in loops:
             if not loop.cancelled() and (error := loop.exception()):
@@ -177,9 +178,3 @@ async def prepare_site() -> None:
         except DATABASE_AWAY as error:
             logger.warning("runner waits for the database: %s", type(error).__name__)
             await asyncio.sleep(0.5)
-
-
-async def _end_tasks(*tasks: asyncio.Task[Any]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
