@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from inference.checkpoint import Checkpoint, open_checkpoint
-from inference.layout import is_quantized
+from inference.layout import is_correction_bias, is_quantized
 from inference.model.decoder import Model
 from inference.model.linear import Arithmetic
 from inference.quantization import round_blocks
@@ -55,7 +55,7 @@ class _Reader:
         if layer and layer != self._layer:
             self._layer = layer
             self._report(f"loading weights, layer {int(layer) + 1} of {self._checkpoint.config.num_hidden_layers}")
-        weight = self._checkpoint.read(name, self._dtype)
+        weight = self._checkpoint.read(name, torch.float32 if is_correction_bias(name) else self._dtype)
         if self._rounds and is_quantized(name) and not self._checkpoint.is_fp8(name):
             weight = round_blocks(weight)
         return weight.to(self._device)

@@ -50,6 +50,18 @@ def test_bfloat16_keeps_the_correction_bias_in_fp32(tmp_path: Path, tensors: dic
     assert fp32 == {name for name in tensors if name.endswith("e_score_correction_bias")}
 
 
+def test_a_bfloat16_model_routes_by_the_whole_correction_bias(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    """Two experts one bfloat16 step apart would tie, and the wrong one be chosen."""
+    name = "model.layers.1.mlp.gate.e_score_correction_bias"
+    tensors[name] = torch.tensor([1.0, 1.0, 1.0, 1.0 + 2**-10, 1.0, 1.0, 1.0 + 2**-10, 1.0])
+    tensors["model.layers.1.mlp.gate.weight"].zero_()
+    config = replace(GROUPED, num_experts_per_tok=1)
+    save_checkpoint(tmp_path, config, tensors, torch.bfloat16)
+    model = load_model(tmp_path, "cpu", torch.bfloat16)
+    Stepper(model).run(random_tokens(6), [6])
+    assert model.expert_counts[1].nonzero()[:, 0].tolist() in ([3], [6])
+
+
 def drop_first_norm(stored: dict[str, Tensor]) -> None:
     del stored["model.layers.1.input_layernorm.weight"]
 
