@@ -163,7 +163,13 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         notices.append(("context_trimmed", {"turns": request["left_out_turns"]}))
     if is_changed and answer.replay_of is not None:
         notices.append(("replay_changed", {}))
-    question = Question(messages, request["max_tokens"], seed=answer.seed, thinking=answer.thinking)
+    question = Question(
+        messages,
+        request["max_tokens"],
+        seed=answer.seed,
+        thinking=answer.thinking,
+        user=str(answer.asked_by_id or ""),
+    )
     return Prepared(
         target=replace(_target(endpoint), model=request["model"]),
         question=question,

@@ -16,6 +16,7 @@ DROPPABLE = (
     "seed",
     "temperature",
     "return_token_ids",
+    "user",
     "token_ids",
     "reasoning_content",
     "chat_template_kwargs",
@@ -67,6 +68,7 @@ class Question:
     temperature: float | None = None  # None: the endpoint's own default
     thinking: bool = False
     prefix: Prefix | None = None
+    user: str = ""  # whose share of our own worker it takes; told to nobody else
 
 
 def request_body(target: Target, question: Question, refused: frozenset[str]) -> dict[str, Any]:
@@ -84,6 +86,8 @@ def request_body(target: Target, question: Question, refused: frozenset[str]) ->
         body["temperature"] = question.temperature
     if target.takes_token_ids:
         body["return_token_ids"] = True
+        if question.user:
+            body["user"] = question.user
     if target.switches_thinking:
         # DeepSeek's spelling, and that of vLLM and SGLang (the template's argument has two names).
         body["thinking"] = {"type": "enabled" if question.thinking else "disabled"}

@@ -50,6 +50,14 @@ async def test_plain_answer_with_usage(client: EndpointClient, endpoint: Scripte
     assert endpoint.requests[-1]["seed"] == 7
 
 
+@pytest.mark.parametrize(("is_ours", "told"), [(True, "Mira"), (False, None)])
+async def test_only_our_own_worker_is_told_who_asks(
+    client: EndpointClient, endpoint: ScriptedEndpoint, is_ours: bool, told: str | None
+) -> None:
+    await ask(client, target(endpoint, "plain", takes_token_ids=is_ours), replace(QUESTION, user="Mira"))
+    assert endpoint.requests[-1].get("user") == told
+
+
 @pytest.mark.parametrize("model", ["no-usage", "no-done", "whole", "slow:2+no-usage"])
 async def test_an_answer_without_what_others_send_is_whole(
     client: EndpointClient, endpoint: ScriptedEndpoint, model: str
