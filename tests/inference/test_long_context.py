@@ -27,7 +27,7 @@ LONG = ModelConfig(
     num_attention_heads=2, q_lora_rank=16, kv_lora_rank=32, qk_nope_head_dim=16, qk_rope_head_dim=8, v_head_dim=16,
     index_n_heads=4, index_head_dim=16, index_topk=64, yarn=YARN,
 )  # fmt: skip
-NUM_TOKENS = 131_072 if os.environ.get("SONDE_LONG_CONTEXT") else 12_288  # the long one takes a minute
+NUM_TOKENS = 131_072 if os.environ.get("SONDE_LONG_CONTEXT") else 12_288  # the long one takes one to two minutes
 
 
 class ReadingCache(PagedCache):
