@@ -69,13 +69,14 @@ class Checkpoint:
         return self._stored[name][0] == "F8_E4M3"
 
     def read(self, name: str, dtype: torch.dtype) -> Tensor:
-        """The tensor in `dtype`, expanded where it is stored in FP8 or int8."""
+        """The tensor in `dtype`, expanded where it is stored in FP8 or int8; always memory of its own."""
         tensor = self._get(name)
         if f"{name}{FP8_SCALE}" in self._file_of:
             return dequantize_blocks(tensor, self._get(f"{name}{FP8_SCALE}")).to(dtype)
         if f"{name}{INT8_SCALE}" in self._file_of:
             return dequantize_rows(tensor, self._get(f"{name}{INT8_SCALE}")).to(dtype)
-        return tensor.to(dtype)
+        # Without a copy one small tensor holds its whole shard mapped: 1318 MiB idle instead of 653.
+        return tensor.to(dtype, copy=True)
 
     def _get(self, name: str) -> Tensor:
         """Opening is cheap; a shard left open would keep every page that was read from it."""

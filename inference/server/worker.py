@@ -240,8 +240,11 @@ class Worker:
         )
 
     def _set_stage(self, stage: str) -> None:
+        """Every layer is told to /health; the log has one line for all of them."""
+        is_new = stage.partition(",")[0] != self.stage.partition(",")[0]
         self.stage = stage
-        logger.info("%s (%.1fs)", stage, self.seconds)
+        if is_new:
+            logger.info("%s (%.1fs)", stage, self.seconds)
 
     def _engine_died(self) -> None:
         self.stage = "failed"

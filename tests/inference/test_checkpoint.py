@@ -258,6 +258,13 @@ print(status("VmHWM") - before)
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_loaded_model_keeps_no_shard_mapped(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
+    save_checkpoint(tmp_path, GROUPED, tensors, torch.float32)
+    model = load_model(tmp_path, "cpu", torch.float32)
+    assert model.layers and str(tmp_path) not in Path("/proc/self/maps").read_text()
+
+
 def test_a_loaded_model_computes_what_was_saved(tmp_path: Path, tensors: dict[str, Tensor]) -> None:
     write(tmp_path, tensors)
     tokens = random_tokens(12)
