@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 # Names that other processes of ours read (ops/, inference/): known here so that a typo still stops the start.
-_READ_ELSEWHERE = frozenset({"SONDE_TORCH_INDEX"})
+_READ_ELSEWHERE = frozenset({"SONDE_DATA", "SONDE_TORCH_INDEX"})
 
 
 # Enough for every reader to be asked: the needed settings, with values that pass.
@@ -23,7 +23,6 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    data_dir: Path
     host: str
     port: int
     allowed_hosts: tuple[str, ...]
@@ -110,7 +109,6 @@ def _read(read: Reader) -> Config:
     port = read.integer("SONDE_PORT", 8300, 1, 65535)
     host = read.text("SONDE_HOST", "127.0.0.1")
     return Config(
-        data_dir=Path(read.text("SONDE_DATA", "var/data")).resolve(),
         host=host,
         port=port,
         allowed_hosts=read.words("SONDE_ALLOWED_HOSTS"),

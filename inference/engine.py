@@ -65,8 +65,6 @@ class EngineStats:
     """Counters since the start, read by /metrics from another thread: single numbers only."""
 
     num_steps: int = 0
-    num_prompt_tokens: int = 0
-    num_generated_tokens: int = 0
     step_seconds: float = 0.0
 
 
@@ -185,7 +183,6 @@ class Engine:
     def _take(self, chunk: Chunk, rows_LV: Tensor) -> Delta | None:
         """The sampled token of one sequence, and what may be told of it."""
         sequence, output = chunk.sequence, self._outputs[chunk.sequence]
-        self.stats.num_prompt_tokens += chunk.num_tokens if sequence.num_new_tokens == 0 else 0
         if sequence.params.prompt_logprobs:
             self._take_prompt_logprobs(chunk, rows_LV)
         if not chunk.predicts:
@@ -197,7 +194,6 @@ class Engine:
         if sequence.grammar is not None:
             sequence.grammar.advance(sample.token_id)
         sequence.heal = sequence.heal[len(self.vocabulary.token_bytes(sample.token_id)) :]
-        self.stats.num_generated_tokens += 1
         reason = sequence.append(sample.token_id, self.max_model_len)
         if sample.logprob is not None:
             output.logprobs.append(sample.logprob)

@@ -75,7 +75,6 @@ class Stack:
     ) -> None:
         self.data = data
         self._ports = choose_ports(environ)
-        self._environ = dict(environ)
         names = set(programs) if programs is not None else {process.name for process in PROCESSES}
         unknown = names - {process.name for process in PROCESSES}
         if unknown:
