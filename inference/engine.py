@@ -111,16 +111,17 @@ class Engine:
         """Queues every choice of a request. A prefix that is as long as may be ends at once, and so does an error."""
         deltas = []
         for choice in range(request.num_choices):
-            sequence = Sequence.from_request(request, choice)
-            sequence.deadline = self._clock() + self.max_wait_s
             try:
-                self._outputs[sequence] = _Output(
+                sequence = Sequence.from_request(request, choice)
+                sequence.deadline = self._clock() + self.max_wait_s
+                output = _Output(
                     Detokenizer(self.vocabulary, request.params.stop, request.prefix_token_ids, request.heal)
                 )
                 self.scheduler.add(sequence)
             except Exception as error:  # a broken request is answered, it does not stop the engine
-                deltas.append(self._refuse(sequence, error))
+                deltas.append(_refuse(request, choice, error))
                 continue
+            self._outputs[sequence] = output
             reason = sequence.length_reached(self.max_model_len)
             if reason is not None and not request.params.prompt_logprobs:
                 deltas.append(self._finish(sequence, reason))
@@ -244,13 +245,6 @@ class Engine:
             sequence.request_id, sequence.choice, _usage(sequence), finish_reason="error", error=_describe(error)
         )
 
-    def _refuse(self, sequence: Sequence, error: Exception) -> Delta:
-        self._outputs.pop(sequence, None)
-        logger.warning("request %s choice %d refused: %s", sequence.request_id, sequence.choice, _describe(error))
-        return Delta(
-            sequence.request_id, sequence.choice, _usage(sequence), finish_reason="error", error=_describe(error)
-        )
-
     def _delta(self, sequence: Sequence, *pieces: Piece, reason: FinishReason | None = None) -> Delta:
         output = self._outputs[sequence]
         first = output.num_settled_logprobs
@@ -310,6 +304,12 @@ def build_batch(chunks: Iterable[Chunk], block_size: int, device: str) -> Batch:
         ),
         logits_rows_L=torch.tensor(logits_rows, dtype=torch.int64, device=device),
     )
+
+
+def _refuse(request: GenerationRequest, choice: int, error: Exception) -> Delta:
+    logger.warning("request %s choice %d refused: %s", request.id, choice, type(error).__name__)
+    usage = Usage(len(request.prompt_token_ids) + len(request.prefix_token_ids), 0)
+    return Delta(request.id, choice, usage, finish_reason="error", error=_describe(error))
 
 
 def _usage(sequence: Sequence) -> Usage:

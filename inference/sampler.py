@@ -104,12 +104,16 @@ class _TokenCounts:
 
 
 def token_logprob(logits_V: Tensor, token_id: int, num_top: int) -> TokenLogprob:
+    """Raises SamplingError for a row that is not finite: JSON has no word for that."""
     logprobs_V = torch.log_softmax(logits_V.float(), dim=-1)
+    logprob = float(logprobs_V[token_id])
+    if not math.isfinite(logprob):
+        raise SamplingError("the model gave logits that are not finite")
     top: list[tuple[int, float]] = []
     if num_top > 0:
         values, ids = logprobs_V.topk(num_top)
         top = list(zip(ids.tolist(), values.tolist(), strict=True))
-    return TokenLogprob(token_id, float(logprobs_V[token_id]), tuple(top))
+    return TokenLogprob(token_id, logprob, tuple(top))
 
 
 def _candidates(logits_V: Tensor, top_k: int, top_p: float) -> tuple[Tensor, Tensor]:

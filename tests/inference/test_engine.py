@@ -16,6 +16,7 @@ from inference.batch import Batch
 from inference.blocks import BlockPool
 from inference.cache import PagedCache
 from inference.engine import Delta, Engine
+from inference.grammar import GrammarCompiler
 from inference.model import Model, load_model
 from inference.scheduler import Scheduler
 from inference.sequence import GenerationRequest, SamplingParams
@@ -254,6 +255,31 @@ def test_logits_that_are_no_numbers_fail_one_request(model: Model, tokenizer: To
 def test_a_request_that_cannot_fit_is_answered_with_an_error(model: Model, tokenizer: Tokenizer) -> None:
     deltas = run(engine_of(model, tokenizer, num_blocks=2), request_of("big", length=17))["big"]
     assert deltas[-1].finish_reason == "error" and "17 tokens do not fit" in (deltas[-1].error or "")
+
+
+def test_a_prefix_that_breaks_its_grammar_ends_its_own_request(
+    model: Model, tokenizer: Tokenizer, engine: Engine
+) -> None:
+    """The server refuses such a prefix by name; here it reaches the engine, among others that are being answered."""
+    grammar = GrammarCompiler(tokenizer, [0]).compile('start: "the cat" | "the dog"')
+    broken = replace(
+        request_of("broken"), grammar=grammar, num_choices=2, prefix_token_ids=tuple(tokenizer.encode("no"))
+    )
+    kept = replace(request_of("kept"), grammar=grammar)
+    deltas = run(engine, request_of("good"), broken, kept)
+    assert [d.finish_reason for d in deltas["broken"]] == ["error", "error"]
+    assert "leaves the format" in (deltas["broken"][0].error or "") and deltas["broken"][0].usage.num_prompt_tokens > 20
+    assert ids_of(deltas["good"]) == ids_of(run(engine_of(model, tokenizer), request_of("good"))["good"])
+    assert text_of(deltas["kept"]) in ("the cat", "the dog")
+
+
+def test_scores_that_are_no_numbers_fail_one_request(model: Model, tokenizer: Tokenizer) -> None:
+    engine = engine_of(NanModel(model), tokenizer)
+    scored = {"prompt_logprobs": True, "num_logprobs": 1, "max_tokens": 0}
+    bad, good = request_of("bad", **scored), request_of("good", **scored)
+    deltas = run(engine, replace(bad, prompt_token_ids=(7, POISON, 8, 9)), good)
+    assert "not finite" in (deltas["bad"][-1].error or "")
+    assert deltas["good"][-1].finish_reason == "length"
 
 
 def test_abort_frees_before_the_next_step(engine: Engine) -> None:
