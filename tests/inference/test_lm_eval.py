@@ -1,8 +1,7 @@
-"""lm-eval's `local-completions` against the worker: the requests it makes, and itself where it is installed."""
+"""lm-eval's `local-completions` against the worker: the requests it makes, and itself."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import shutil
@@ -60,7 +59,6 @@ def test_generation_until_a_word(server: RunningServer, tiny_checkpoint: Path) -
     assert [choice["index"] for choice in choices] == [0, 1] and choices[0]["text"] == choices[1]["text"]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("lm_eval") is None, reason="lm-eval is in the extra `bench`")
 def test_lm_eval_itself(server: RunningServer, tiny_checkpoint: Path, tmp_path: Path) -> None:
     """Its own command line with a task of three lines; transformers must read the tokenizer alone."""
     tokenizer_path = tmp_path / "tokenizer"
