@@ -13,7 +13,7 @@ from inference.config import ModelConfig
 def block_size_bytes(config: ModelConfig, block_size: int, dtype: torch.dtype) -> int:
     """Bytes one block takes in all layers together; known before anything is allocated."""
     latent = config.num_latent_groups * (config.kv_lora_rank + config.qk_rope_head_dim)
-    return config.num_hidden_layers * block_size * (latent + config.index_head_dim) * dtype.itemsize
+    return config.num_cache_layers * block_size * (latent + config.index_head_dim) * dtype.itemsize
 
 
 # A sequence's blocks: ids, or a slice where they follow one another, which is read without a copy.
@@ -45,7 +45,7 @@ class PagedCache:
         self._reserve(config, device, dtype)
 
     def _reserve(self, config: ModelConfig, device: str | torch.device, dtype: torch.dtype) -> None:
-        pages = (config.num_hidden_layers, self.num_blocks, self.block_size)
+        pages = (config.num_cache_layers, self.num_blocks, self.block_size)
         width = config.kv_lora_rank + config.qk_rope_head_dim
         self.bytes_per_block = block_size_bytes(config, self.block_size, dtype)
         self.latent_LNBGW = torch.empty(*pages, config.num_latent_groups, width, device=device, dtype=dtype)

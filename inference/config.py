@@ -131,6 +131,11 @@ class ModelConfig:
         return self.qk_nope_head_dim + self.qk_rope_head_dim
 
     @property
+    def num_cache_layers(self) -> int:
+        """Draft layers cache too, after the layers that answer."""
+        return self.num_hidden_layers + self.num_nextn_predict_layers
+
+    @property
     def shared_intermediate_size(self) -> int:
         return self.moe_intermediate_size * self.n_shared_experts
 

@@ -31,7 +31,7 @@ def latent_bytes(config: ModelConfig) -> int:
 
 def fp8_block_size_bytes(config: ModelConfig, block_size: int) -> int:
     """Bytes one block takes in all layers together."""
-    return config.num_hidden_layers * block_size * (latent_bytes(config) + config.index_head_dim + 4)
+    return config.num_cache_layers * block_size * (latent_bytes(config) + config.index_head_dim + 4)
 
 
 class Fp8PagedCache(PagedCache):
@@ -42,7 +42,7 @@ class Fp8PagedCache(PagedCache):
             raise ValueError(obstacle)
         self._dtype, self._rank, self._index_width = dtype, config.kv_lora_rank, config.index_head_dim
         self.bytes_per_block = fp8_block_size_bytes(config, self.block_size)
-        pages = (config.num_hidden_layers, self.num_blocks)
+        pages = (config.num_cache_layers, self.num_blocks)
         index_bytes = self.block_size * (self._index_width + 4)
         self.latent_LNBY = torch.empty(*pages, self.block_size, latent_bytes(config), device=device, dtype=torch.uint8)
         self.index_LNY = torch.empty(*pages, index_bytes, device=device, dtype=torch.uint8)

@@ -5,7 +5,7 @@ engine asks for. Several GPUs are planned as published: heads, MLPs, experts, em
 router, q_a, kv_a, all of the indexer and both caches are whole on each.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -40,6 +40,8 @@ class Plan:
 def plan(config: ModelConfig, num_gpus: int, gpu_gib: float = DEFAULT_GPU_GIB) -> Plan:
     """ValueError names what does not divide among the GPUs."""
     _check_divisible(config, num_gpus)
+    num_drafted = sum(num_elements(shape) for shape in draft_shapes(config).values())
+    config = replace(config, num_nextn_predict_layers=0)
     shapes = build_on_meta(config)
     weight_bytes = {
         weights: sum(stored_bytes(n, s, weights) // (num_gpus if is_split(n) else 1) for n, s in shapes.items())
@@ -49,7 +51,7 @@ def plan(config: ModelConfig, num_gpus: int, gpu_gib: float = DEFAULT_GPU_GIB) -
     return Plan(
         num_parameters=num_parameters,
         num_active=_num_active(config, shapes),
-        num_stored=num_parameters + sum(num_elements(shape) for shape in draft_shapes(config).values()),
+        num_stored=num_parameters + num_drafted,
         weight_bytes=weight_bytes,
         cache_token_bytes=_cache_token_bytes(config),
         cache_bytes={weights: int(gpu_gib * GIB * USABLE) - size for weights, size in weight_bytes.items()},

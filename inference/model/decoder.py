@@ -15,14 +15,24 @@ from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.config import ModelConfig
 from inference.model.attention import Attention, Step, plan_step
+from inference.model.draft import Draft
 from inference.model.linear import Arithmetic
 from inference.model.moe import DenseMLP, MoE
 from inference.model.norm import RMSNorm
 from inference.model.rope import Rope
+from inference.parallel import ALONE, Ranks
 
 
 class DecoderLayer:
-    def __init__(self, config: ModelConfig, layer: int, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        layer: int,
+        tensor: Callable[[str], Tensor],
+        fp8: bool = False,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self._ranks = ranks
         self._attention_norm = RMSNorm(tensor("input_layernorm.weight"), config.rms_norm_eps)
         self._mlp_norm = RMSNorm(tensor("post_attention_layernorm.weight"), config.rms_norm_eps)
         self._attention = Attention(config, layer, lambda name: tensor(f"self_attn.{name}"), fp8)
@@ -31,28 +41,38 @@ class DecoderLayer:
             gate, up, down = (tensor(f"mlp.{part}_proj.weight") for part in ("gate", "up", "down"))
             self.mlp = DenseMLP(gate, up, down, fp8=fp8)
         else:
-            self.mlp = MoE(config, lambda name: tensor(f"mlp.{name}"), fp8)
+            self.mlp = MoE(config, lambda name: tensor(f"mlp.{name}"), fp8, ranks)
 
     def __call__(
         self, hidden_TD: Tensor, step: Step, cache: PagedCache, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor | None]:
         """hidden_TD in fp32; returns it updated, and the experts each token chose (None in a dense layer)."""
-        hidden_TD = hidden_TD + self._attention(self._attention_norm(hidden_TD).to(dtype), step, cache)
+        attended_TD = self._attention(self._attention_norm(hidden_TD).to(dtype), step, cache)
+        hidden_TD = hidden_TD + self._ranks.sum(attended_TD)
         normed_TD = self._mlp_norm(hidden_TD)
         if isinstance(self.mlp, DenseMLP):
-            return hidden_TD + self.mlp(normed_TD.to(dtype)), None
+            return hidden_TD + self._ranks.sum(self.mlp(normed_TD.to(dtype))), None
         out_TD, ids_TK = self.mlp(normed_TD.to(dtype), normed_TD)
-        return hidden_TD + out_TD, ids_TK
+        return hidden_TD + self._ranks.sum(out_TD), ids_TK
 
 
 class Model:
     """Built from named tensors of one type and device; `expert_counts` (layers, E) counts routed tokens since start.
 
-    In reference arithmetic the weights must be those that FP8 can hold (see loading.py).
+    In reference arithmetic the weights must be those that FP8 can hold (see loading.py). With several ranks, `tensor`
+    gives this rank's part of each, and `config` becomes what its attention and its cache hold.
     """
 
-    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor], arithmetic: Arithmetic = "exact") -> None:
-        self.config = config
+    def __init__(
+        self,
+        config: ModelConfig,
+        tensor: Callable[[str], Tensor],
+        arithmetic: Arithmetic = "exact",
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self._ranks = ranks
+        self._vocabulary = ranks.range_of(config.vocab_size)
+        self.config = config = ranks.share(config)
         embedding = tensor("model.embed_tokens.weight")
         self.dtype, self.device = embedding.dtype, embedding.device
         # Logits are fp32. Where the head is tied, its fp32 rows rounded back are the embedding exactly: one copy does.
@@ -61,25 +81,58 @@ class Model:
         self._norm = RMSNorm(tensor("model.norm.weight"), config.rms_norm_eps)
         self._rope = Rope(config, self.device)
         self.layers = [
-            DecoderLayer(config, layer, partial(_layer_tensor, tensor, layer), arithmetic == "reference")
+            DecoderLayer(config, layer, partial(_layer_tensor, tensor, layer), arithmetic == "reference", ranks)
             for layer in range(config.num_hidden_layers)
         ]
+        self._draft = self._read_draft(tensor, arithmetic == "reference") if config.num_nextn_predict_layers else None
+        self._newest: tuple[Tensor, Step] | None = None  # hidden states of the step that can be drafted from
         self.expert_counts = torch.zeros(
             config.num_hidden_layers, config.n_routed_experts, dtype=torch.int64, device=self.device
         )
+
+    @property
+    def can_draft(self) -> bool:
+        return self._draft is not None
 
     @torch.inference_mode()
     def forward(self, batch: Batch, cache: PagedCache) -> Tensor:
         """Writes the step's tokens into the cache; returns fp32 logits (L, vocab)."""
         step = plan_step(self.config, batch, self._rope.factors(batch.positions_T), cache.block_size)
-        hidden_TD = F.embedding(batch.token_ids_T, self._embedding_VD).float()
+        hidden_TD = self._embed(batch.token_ids_T)
         chosen: list[tuple[int, Tensor]] = []
         for number, layer in enumerate(self.layers):
             hidden_TD, ids_TK = layer(hidden_TD, step, cache, self.dtype)
             if ids_TK is not None:
                 chosen.append((number, ids_TK))
         self._count(chosen)
-        return F.linear(self._norm(hidden_TD[batch.logits_rows_L]), self._head_VD)
+        if self._draft is not None:
+            self._newest = hidden_TD, step
+        return self._ranks.gather_logits(F.linear(self._norm(hidden_TD[batch.logits_rows_L]), self._head_VD))
+
+    @torch.inference_mode()
+    def draft(self, next_ids_T: Tensor, rows_L: Tensor, cache: PagedCache) -> Tensor:
+        """Right after `forward`, now that each row's next token is known: fp32 logits (L, vocab) of the one after that.
+
+        Writes all T rows into the caches of the draft layer.
+        """
+        assert self._draft is not None and self._newest is not None
+        (hidden_TD, step), self._newest = self._newest, None
+        return self._draft(self._norm(hidden_TD), next_ids_T, rows_L, step, cache)
+
+    def _read_draft(self, tensor: Callable[[str], Tensor], fp8: bool) -> Draft:
+        """Of several draft layers the first."""
+        layer = self.config.num_hidden_layers
+        own = partial(_layer_tensor, tensor, layer)
+        return Draft(self.config, DecoderLayer(self.config, layer, own, fp8), own, self._embedding_VD, self._head_VD)
+
+    def _embed(self, token_ids_T: Tensor) -> Tensor:
+        """fp32 (T, D); of several ranks each adds the rows of its part of the vocabulary."""
+        own = self._vocabulary
+        if self._ranks.size == 1:
+            return F.embedding(token_ids_T, self._embedding_VD).float()
+        absent_T = (token_ids_T < own.start) | (token_ids_T >= own.stop)
+        rows_T = (token_ids_T - own.start).masked_fill(absent_T, 0)
+        return self._ranks.sum(F.embedding(rows_T, self._embedding_VD).float().masked_fill_(absent_T[:, None], 0))
 
     def _count(self, chosen: list[tuple[int, Tensor]]) -> None:
         if not chosen:

@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -25,17 +26,22 @@ def load_model(
     dtype: torch.dtype,
     report: Report = lambda stage: None,
     arithmetic: Arithmetic = "exact",
+    speculate: bool = True,
 ) -> Model:
     """ValueError names the first key or tensor that does not fit; fp16 is refused, a CPU is 1000 times slower in it.
 
     `report` hears of every layer that begins to load. Reference arithmetic needs FP8 weights: what the checkpoint does
-    not store so is rounded to what FP8 would hold.
+    not store so is rounded to what FP8 would hold. A draft layer is read where there is one, unless not to `speculate`.
     """
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype = {dtype}: must be torch.float32 or torch.bfloat16")
     started = time.perf_counter()
     with open_checkpoint(path) as checkpoint:
-        model = Model(checkpoint.config, _Reader(checkpoint, device, dtype, report, arithmetic), arithmetic)
+        num_drafts = 1 if speculate and checkpoint.has_draft else 0
+        config = replace(checkpoint.config, num_nextn_predict_layers=num_drafts)
+        model = Model(
+            config, _Reader(checkpoint, config.num_cache_layers, device, dtype, report, arithmetic), arithmetic
+        )
     logger.info("model loaded layers=%d dtype=%s %.2fs", len(model.layers), dtype, time.perf_counter() - started)
     return model
 
@@ -44,9 +50,16 @@ class _Reader:
     """Reads the tensors a model asks for by name, and says how far it is."""
 
     def __init__(
-        self, checkpoint: Checkpoint, device: str, dtype: torch.dtype, report: Report, arithmetic: Arithmetic
+        self,
+        checkpoint: Checkpoint,
+        num_layers: int,
+        device: str,
+        dtype: torch.dtype,
+        report: Report,
+        arithmetic: Arithmetic,
     ) -> None:
-        self._checkpoint, self._device, self._dtype, self._report = checkpoint, device, dtype, report
+        self._checkpoint, self._num_layers = checkpoint, num_layers
+        self._device, self._dtype, self._report = device, dtype, report
         self._rounds = arithmetic == "reference"
         self._layer = ""
 
@@ -54,7 +67,7 @@ class _Reader:
         layer = name.split(".")[2] if name.startswith("model.layers.") else ""
         if layer and layer != self._layer:
             self._layer = layer
-            self._report(f"loading weights, layer {int(layer) + 1} of {self._checkpoint.config.num_hidden_layers}")
+            self._report(f"loading weights, layer {int(layer) + 1} of {self._num_layers}")
         weight = self._checkpoint.read(name, torch.float32 if is_correction_bias(name) else self._dtype)
         if self._rounds and is_quantized(name) and not self._checkpoint.is_fp8(name):
             weight = round_blocks(weight)
