@@ -3,6 +3,7 @@
 Knows names and shapes; reads nothing.
 """
 
+from dataclasses import dataclass
 from typing import Literal
 
 from inference.config import ModelConfig
@@ -75,6 +76,46 @@ def is_split(name: str) -> bool:
     """Whether each of N GPUs holds one Nth: of a matrix, or of the experts."""
     leaf = name.removesuffix(".weight").rpartition(".")[2]
     return ".experts." in name or leaf in SPLIT_ROWS or leaf in SPLIT_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Indices [start, stop) of one dimension of a matrix."""
+
+    dim: int
+    start: int
+    stop: int
+
+
+def part_of(name: str, shape: Shape, rank: int, size: int) -> Part | None:
+    """What one of `size` ranks holds of a matrix that is split; None where it is read whole, as an expert is."""
+    leaf = name.removesuffix(".weight").rpartition(".")[2]
+    if size == 1 or ".experts." in name or not is_split(name):
+        return None
+    dim = 0 if leaf in SPLIT_ROWS else 1
+    width = shape[dim] // size
+    return Part(dim, rank * width, (rank + 1) * width)
+
+
+def divided_sizes(config: ModelConfig) -> dict[str, int]:
+    """What several GPUs or processes divide among them, by its name in the configuration."""
+    names = ["num_attention_heads", "num_latent_groups", "vocab_size"]
+    if config.first_k_dense_replace:
+        names.append("intermediate_size")
+    if config.first_k_dense_replace < config.num_hidden_layers:
+        names += ["n_routed_experts", "shared_intermediate_size"]
+    return {name: getattr(config, name) for name in names}
+
+
+def rounded_widths(config: ModelConfig) -> dict[str, int]:
+    """The widths along which matrices are split, which FP8 cuts into groups of 128."""
+    heads = config.num_attention_heads
+    widths = {
+        "num_attention_heads * qk_head_dim": heads * config.qk_head_dim,
+        "num_attention_heads * (qk_nope_head_dim + v_head_dim)": heads * (config.qk_nope_head_dim + config.v_head_dim),
+        "num_attention_heads * v_head_dim": heads * config.v_head_dim,
+    }
+    return widths | {name: size for name, size in divided_sizes(config).items() if name.endswith("intermediate_size")}
 
 
 def num_elements(shape: Shape) -> int:

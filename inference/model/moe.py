@@ -16,6 +16,7 @@ from torch import Tensor
 
 from inference.config import ModelConfig
 from inference.model.linear import Linear
+from inference.parallel import ALONE, Ranks
 
 
 class DenseMLP:
@@ -62,15 +63,23 @@ class Gate:
 
 
 class MoE:
-    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
+    """Several ranks hold a range of the experts each, and a share of the shared expert's width; their sum is the layer."""
+
+    def __init__(
+        self, config: ModelConfig, tensor: Callable[[str], Tensor], fp8: bool = False, ranks: Ranks = ALONE
+    ) -> None:
         self._width = config.moe_intermediate_size
         self.gate = Gate(config, tensor("gate.weight"), tensor("gate.e_score_correction_bias"))
-        experts, distinct_of_E = _read_distinct(config.n_routed_experts, tensor)
+        own = ranks.range_of(config.n_routed_experts)
+        experts, distinct_of = _read_distinct(own, tensor)
         self.num_distinct = len(experts)
+        # Experts of other ranks are all one more, whose weights are dropped.
+        distinct_of_E = [distinct_of.get(e, self.num_distinct) for e in range(config.n_routed_experts)]
         self._distinct_of_E = torch.tensor(distinct_of_E, device=experts[0][0].device)
-        self._shared_width = config.shared_intermediate_size
         parts = ("gate", "up", "down")
-        shared = [tuple(tensor(f"shared_experts.{part}_proj.weight") for part in parts)] if self._shared_width else []
+        has_shared = config.n_shared_experts > 0
+        shared = [tuple(tensor(f"shared_experts.{part}_proj.weight") for part in parts)] if has_shared else []
+        self._shared_width = len(shared[0][0]) if shared else 0
         self._wide: DenseMLP | None = None
         if len(experts) <= config.num_experts_per_tok and not fp8:  # FP8 rounds before the weights come in
             gates, ups, downs = zip(*shared, *experts, strict=True)
@@ -88,8 +97,8 @@ class MoE:
     def __call__(self, x_TD: Tensor, precise_TD: Tensor) -> tuple[Tensor, Tensor]:
         """x_TD in the model's type, precise_TD the same in fp32 for the gate; returns (T, D) and chosen ids (T, K)."""
         ids_TK, weights_TK = self.gate(precise_TD)
-        weights_TU = weights_TK.new_zeros(len(x_TD), self.num_distinct)
-        weights_TU.scatter_add_(1, self._distinct_of_E[ids_TK], weights_TK)
+        weights_TU = weights_TK.new_zeros(len(x_TD), self.num_distinct + 1)
+        weights_TU = weights_TU.scatter_add_(1, self._distinct_of_E[ids_TK], weights_TK)[:, :-1]
         if self._wide is not None:
             return self._evaluate_wide(self._wide, x_TD, weights_TU), ids_TK
         return self._evaluate_chosen(x_TD, weights_TU), ids_TK
@@ -111,19 +120,19 @@ class MoE:
 
 
 def _read_distinct(
-    num_experts: int, tensor: Callable[[str], Tensor]
-) -> tuple[list[tuple[Tensor, Tensor, Tensor]], list[int]]:
+    experts: range, tensor: Callable[[str], Tensor]
+) -> tuple[list[tuple[Tensor, Tensor, Tensor]], dict[int, int]]:
     """The distinct experts in order of first appearance, and for every expert which of them it is."""
     distinct: list[tuple[Tensor, Tensor, Tensor]] = []
-    distinct_of: list[int] = []
+    distinct_of: dict[int, int] = {}
     seen: dict[bytes, int] = {}
-    for e in range(num_experts):
+    for e in experts:
         gate, up, down = (tensor(f"experts.{e}.{part}_proj.weight") for part in ("gate", "up", "down"))
         digest = _content_hash(gate, up, down)
         if digest not in seen:
             seen[digest] = len(distinct)
             distinct.append((gate, up, down))
-        distinct_of.append(seen[digest])
+        distinct_of[e] = seen[digest]
     return distinct, distinct_of
 
 
