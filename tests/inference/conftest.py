@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tokenizers
 import torch
 import uvicorn
-from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from openai import OpenAI
+from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 
 from inference.serve import ServeSettings, load
 from inference.server.app import create_app
 from inference.server.worker import Worker
+from inference.tokenizer import Tokenizer
 
 TINY_VOCAB = 400
 TINY_CONTEXT = 512
@@ -33,7 +36,7 @@ def write_tokenizer(path: Path, chat_template: str | None = CHAT_TEMPLATE, words
 
     `words` are one token each, and text as any other.
     """
-    tokenizer = Tokenizer(models.BPE())
+    tokenizer = tokenizers.Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -150,6 +153,17 @@ def start_server(tiny_checkpoint: Path) -> Iterator[ServerStarter]:
 @pytest.fixture(scope="module")
 def server(start_server: ServerStarter) -> RunningServer:
     return start_server()
+
+
+@pytest.fixture(scope="module")
+def client(server: RunningServer) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def tokenizer(tiny_checkpoint: Path) -> Tokenizer:
+    return Tokenizer(tiny_checkpoint)
 
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

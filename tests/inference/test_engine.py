@@ -51,11 +51,6 @@ def model(tiny_checkpoint: Path) -> Model:
     return load_model(tiny_checkpoint, "cpu", torch.float32)
 
 
-@pytest.fixture(scope="module")
-def tokenizer(tiny_checkpoint: Path) -> Tokenizer:
-    return Tokenizer(tiny_checkpoint)
-
-
 @pytest.fixture
 def engine(model: Model, tokenizer: Tokenizer) -> Engine:
     return engine_of(model, tokenizer)
