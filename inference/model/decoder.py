@@ -84,7 +84,7 @@ class Model:
             DecoderLayer(config, layer, partial(_layer_tensor, tensor, layer), arithmetic == "reference", ranks)
             for layer in range(config.num_hidden_layers)
         ]
-        self._draft = self._read_draft(tensor, arithmetic == "reference") if config.num_nextn_predict_layers else None
+        self._draft = self._read_draft(tensor, arithmetic) if config.num_nextn_predict_layers else None
         self._newest: tuple[Tensor, Step] | None = None  # hidden states of the step that can be drafted from
         self.expert_counts = torch.zeros(
             config.num_hidden_layers, config.n_routed_experts, dtype=torch.int64, device=self.device
@@ -107,23 +107,27 @@ class Model:
         self._count(chosen)
         if self._draft is not None:
             self._newest = hidden_TD, step
-        return self._ranks.gather_logits(F.linear(self._norm(hidden_TD[batch.logits_rows_L]), self._head_VD))
+        return self._logits(self._norm(hidden_TD[batch.logits_rows_L]))
 
     @torch.inference_mode()
-    def draft(self, next_ids_T: Tensor, rows_L: Tensor, cache: PagedCache) -> Tensor:
-        """Right after `forward`, now that each row's next token is known: fp32 logits (L, vocab) of the one after that.
+    def draft(self, batch: Batch, cache: PagedCache) -> Tensor:
+        """Right after `forward`, with the same batch but for each row's next token, which is known by now.
 
-        Writes all T rows into the caches of the draft layer.
+        Writes the draft layer's part of the cache; returns fp32 logits (L, vocab) of the token after the next.
         """
-        assert self._draft is not None and self._newest is not None
+        assert self._draft is not None and self._newest is not None, "drafts follow a forward pass"
         (hidden_TD, step), self._newest = self._newest, None
-        return self._draft(self._norm(hidden_TD), next_ids_T, rows_L, step, cache)
+        next_TD = self._embed(batch.token_ids_T)
+        return self._logits(self._draft(next_TD, self._norm(hidden_TD), step, cache)[batch.logits_rows_L])
 
-    def _read_draft(self, tensor: Callable[[str], Tensor], fp8: bool) -> Draft:
+    def _read_draft(self, tensor: Callable[[str], Tensor], arithmetic: Arithmetic) -> Draft:
         """Of several draft layers the first."""
-        layer = self.config.num_hidden_layers
-        own = partial(_layer_tensor, tensor, layer)
-        return Draft(self.config, DecoderLayer(self.config, layer, own, fp8), own, self._embedding_VD, self._head_VD)
+        number = self.config.num_hidden_layers
+        own = partial(_layer_tensor, tensor, number)
+        return Draft(self.config, DecoderLayer(self.config, number, own, arithmetic == "reference", self._ranks), own)
+
+    def _logits(self, normed_LD: Tensor) -> Tensor:
+        return self._ranks.gather_logits(F.linear(normed_LD, self._head_VD))
 
     def _embed(self, token_ids_T: Tensor) -> Tensor:
         """fp32 (T, D); of several ranks each adds the rows of its part of the vocabulary."""
