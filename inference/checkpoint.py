@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from inference.config import ModelConfig
-from inference.layout import Shape, draft_shapes, is_correction_bias, is_quantized, num_elements, tensor_shapes
+from inference.layout import Part, Shape, draft_shapes, is_correction_bias, is_quantized, num_elements, tensor_shapes
 from inference.quantization import FP8_BLOCK, dequantize_blocks, dequantize_rows, quantize_blocks, quantize_rows
 
 INDEX = "model.safetensors.index.json"
@@ -68,24 +68,40 @@ class Checkpoint:
     def is_fp8(self, name: str) -> bool:
         return self._stored[name][0] == "F8_E4M3"
 
-    def read(self, name: str, dtype: torch.dtype) -> Tensor:
-        """The tensor in `dtype`, expanded where it is stored in FP8 or int8; always memory of its own."""
-        tensor = self._get(name)
+    def shape(self, name: str) -> Shape:
+        return self._stored[name][1]
+
+    def read(self, name: str, dtype: torch.dtype, part: Part | None = None) -> Tensor:
+        """The tensor in `dtype`, expanded where it is stored in FP8 or int8; always memory of its own.
+
+        Of a part, nothing else is read, but for the rest of the FP8 blocks at its ends.
+        """
         if f"{name}{FP8_SCALE}" in self._file_of:
-            return dequantize_blocks(tensor, self._get(f"{name}{FP8_SCALE}")).to(dtype)
+            blocks = part and Part(part.dim, part.start // FP8_BLOCK, -(-part.stop // FP8_BLOCK))
+            whole = blocks and Part(blocks.dim, blocks.start * FP8_BLOCK, blocks.stop * FP8_BLOCK)
+            expanded = dequantize_blocks(self._get(name, whole), self._get(f"{name}{FP8_SCALE}", blocks))
+            if part and whole:
+                expanded = expanded.narrow(part.dim, part.start - whole.start, part.stop - part.start).clone()
+            return expanded.to(dtype)
+        tensor = self._get(name, part)
         if f"{name}{INT8_SCALE}" in self._file_of:
-            return dequantize_rows(tensor, self._get(f"{name}{INT8_SCALE}")).to(dtype)
+            rows = part if part and part.dim == 0 else None
+            return dequantize_rows(tensor, self._get(f"{name}{INT8_SCALE}", rows)).to(dtype)
         # Without a copy one small tensor holds its whole shard mapped: 1318 MiB idle instead of 653.
         return tensor.to(dtype, copy=True)
 
-    def _get(self, name: str) -> Tensor:
+    def _get(self, name: str, part: Part | None = None) -> Tensor:
         """Opening is cheap; a shard left open would keep every page that was read from it."""
         file = self._file_of[name]
         if self._opened[0] != file:
             self._open_shard.close()
             self._opened = (file, self._open_shard.enter_context(_open(self._path / file)))
-        tensor: Tensor = self._opened[1].get_tensor(name)
-        return tensor
+        if part is None:
+            tensor: Tensor = self._opened[1].get_tensor(name)
+            return tensor
+        stored, indices = self._opened[1].get_slice(name), slice(part.start, part.stop)
+        sliced: Tensor = stored[indices] if part.dim == 0 else stored[:, indices]
+        return sliced
 
     def _read_header(self, file: str, names: list[str]) -> None:
         with _open(self._path / file) as opened:

@@ -107,6 +107,14 @@ def divided_sizes(config: ModelConfig) -> dict[str, int]:
     return {name: getattr(config, name) for name in names}
 
 
+def indivisible(config: ModelConfig, size: int) -> str | None:
+    """The first of these that does not divide by `size`. Fewer latent groups than ranks are shared by several."""
+    for name, count in divided_sizes(config).items():
+        if count % size and not (name == "num_latent_groups" and size % count == 0):
+            return name
+    return None
+
+
 def rounded_widths(config: ModelConfig) -> dict[str, int]:
     """The widths along which matrices are split, which FP8 cuts into groups of 128."""
     heads = config.num_attention_heads

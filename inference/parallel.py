@@ -20,7 +20,7 @@ from torch import Tensor
 
 from inference.batch import Batch
 from inference.config import ModelConfig
-from inference.layout import divided_sizes, rounded_widths
+from inference.layout import indivisible, rounded_widths
 from inference.quantization import FP8_BLOCK
 
 # Between two requests the others wait in a broadcast for as long as nobody asks: a lost process is noticed by its
@@ -51,6 +51,17 @@ class Ranks:
         """The latent groups of this rank's heads: its share, or one that several ranks have."""
         first = self.rank * config.num_latent_groups // self.size
         return range(first, first + max(1, config.num_latent_groups // self.size))
+
+    def own_groups(self, config: ModelConfig, key_a_XD: Tensor) -> Tensor:
+        """Rows of kv_a for this rank's groups: the latents of all, then their rotary keys."""
+        if self.size == 1:
+            return key_a_XD
+        own, latents = self.groups_of(config), config.num_latent_groups * config.kv_lora_rank
+        parts = (
+            torch.unflatten(rows, 0, (config.num_latent_groups, -1))
+            for rows in (key_a_XD[:latents], key_a_XD[latents:])
+        )
+        return torch.cat([part_GXD[own.start : own.stop].flatten(0, 1) for part_GXD in parts])
 
     def sum(self, x: Tensor) -> Tensor:
         """Over all ranks, in fp32, the same bits on each; `x` may be overwritten."""
@@ -101,12 +112,10 @@ def join(directory: Path, rank: int, size: int, device: str) -> Ranks:
 
 def check_divisible(config: ModelConfig, size: int, in_fp8: bool = False) -> None:
     """ValueError names what cannot be divided; FP8 products round in groups of 128, which must stay whole."""
-    for name, count in divided_sizes(config).items():
-        shares_groups = name == "num_latent_groups" and size % count == 0
-        if count % size and not shares_groups:
-            raise ValueError(f"{name} = {count} cannot be divided among {size} processes")
+    if (name := indivisible(config, size)) is not None:
+        raise ValueError(f"{name} = {getattr(config, name)} cannot be divided among {size} processes")
     for name, width in rounded_widths(config).items() if in_fp8 else ():
-        if width % (size * FP8_BLOCK):
+        if size > 1 and width % (size * FP8_BLOCK):
             raise ValueError(f"{name} = {width} cannot be divided among {size} processes in groups of {FP8_BLOCK}")
 
 

@@ -2,7 +2,8 @@
 
 Builds the model of the engine on the meta device, which has shapes and no memory, so that what is counted is what the
 engine asks for. Several GPUs are planned as published: heads, MLPs, experts, embedding and head are divided; the
-router, q_a, kv_a, all of the indexer and both caches are whole on each.
+router, q_a, kv_a, all of the indexer and both caches are whole on each (of several latent groups, a GPU caches those
+that its heads read).
 """
 
 from dataclasses import dataclass, replace
@@ -14,8 +15,17 @@ from torch import Tensor
 from inference.cache import block_size_bytes
 from inference.config import ModelConfig
 from inference.fp8_cache import fp8_block_size_bytes, fp8_cache_obstacle
-from inference.layout import WeightFormat, draft_shapes, is_split, num_elements, stored_bytes, tensor_shapes
+from inference.layout import (
+    WeightFormat,
+    draft_shapes,
+    indivisible,
+    is_split,
+    num_elements,
+    stored_bytes,
+    tensor_shapes,
+)
 from inference.model import Model
+from inference.parallel import Ranks
 
 GIB = 2**30
 CONTEXT = 128 * 1024
@@ -39,7 +49,8 @@ class Plan:
 
 def plan(config: ModelConfig, num_gpus: int, gpu_gib: float = DEFAULT_GPU_GIB) -> Plan:
     """ValueError names what does not divide among the GPUs."""
-    _check_divisible(config, num_gpus)
+    if (name := indivisible(config, num_gpus)) is not None:
+        raise ValueError(f"--gpus {num_gpus} does not divide {name} = {getattr(config, name)}")
     num_drafted = sum(num_elements(shape) for shape in draft_shapes(config).values())
     config = replace(config, num_nextn_predict_layers=0)
     shapes = build_on_meta(config)
@@ -53,7 +64,7 @@ def plan(config: ModelConfig, num_gpus: int, gpu_gib: float = DEFAULT_GPU_GIB) -
         num_active=_num_active(config, shapes),
         num_stored=num_parameters + num_drafted,
         weight_bytes=weight_bytes,
-        cache_token_bytes=_cache_token_bytes(config),
+        cache_token_bytes=_cache_token_bytes(Ranks(0, num_gpus).share(config)),
         cache_bytes={weights: int(gpu_gib * GIB * USABLE) - size for weights, size in weight_bytes.items()},
     )
 
@@ -102,17 +113,6 @@ def run(config_path: Path, num_gpus: int, gpu_gib: float) -> int:
     """The command: prints the plan."""
     print(describe(plan(ModelConfig.from_file(config_path), num_gpus, gpu_gib), num_gpus, gpu_gib))
     return 0
-
-
-def _check_divisible(config: ModelConfig, num_gpus: int) -> None:
-    divided = ["num_attention_heads", "vocab_size"]
-    if config.first_k_dense_replace:
-        divided.append("intermediate_size")
-    if config.first_k_dense_replace < config.num_hidden_layers:
-        divided += ["n_routed_experts", "shared_intermediate_size"]
-    for name in divided:
-        if num_gpus < 1 or getattr(config, name) % num_gpus:
-            raise ValueError(f"--gpus {num_gpus} does not divide {name} = {getattr(config, name)}")
 
 
 def _cache_token_bytes(config: ModelConfig) -> dict[str, int]:

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from inference.checkpoint import Checkpoint, open_checkpoint
-from inference.layout import is_correction_bias, is_quantized
+from inference.layout import is_correction_bias, is_quantized, part_of
 from inference.model.decoder import Model
 from inference.model.linear import Arithmetic
+from inference.parallel import ALONE, Ranks, check_divisible
 from inference.quantization import round_blocks
 
 logger = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ def load_model(
     report: Report = lambda stage: None,
     arithmetic: Arithmetic = "exact",
     speculate: bool = True,
+    ranks: Ranks = ALONE,
 ) -> Model:
     """ValueError names the first key or tensor that does not fit; fp16 is refused, a CPU is 1000 times slower in it.
 
@@ -39,15 +41,15 @@ def load_model(
     with open_checkpoint(path) as checkpoint:
         num_drafts = 1 if speculate and checkpoint.has_draft else 0
         config = replace(checkpoint.config, num_nextn_predict_layers=num_drafts)
-        model = Model(
-            config, _Reader(checkpoint, config.num_cache_layers, device, dtype, report, arithmetic), arithmetic
-        )
+        check_divisible(config, ranks.size, arithmetic == "reference")
+        reader = _Reader(checkpoint, config.num_cache_layers, device, dtype, report, arithmetic, ranks)
+        model = Model(config, reader, arithmetic, ranks)
     logger.info("model loaded layers=%d dtype=%s %.2fs", len(model.layers), dtype, time.perf_counter() - started)
     return model
 
 
 class _Reader:
-    """Reads the tensors a model asks for by name, and says how far it is."""
+    """Reads the tensors a model asks for by name, of each what this rank holds, and says how far it is."""
 
     def __init__(
         self,
@@ -57,10 +59,11 @@ class _Reader:
         dtype: torch.dtype,
         report: Report,
         arithmetic: Arithmetic,
+        ranks: Ranks,
     ) -> None:
         self._checkpoint, self._num_layers = checkpoint, num_layers
         self._device, self._dtype, self._report = device, dtype, report
-        self._rounds = arithmetic == "reference"
+        self._rounds, self._ranks = arithmetic == "reference", ranks
         self._layer = ""
 
     def __call__(self, name: str) -> Tensor:
@@ -68,7 +71,10 @@ class _Reader:
         if layer and layer != self._layer:
             self._layer = layer
             self._report(f"loading weights, layer {int(layer) + 1} of {self._num_layers}")
-        weight = self._checkpoint.read(name, torch.float32 if is_correction_bias(name) else self._dtype)
+        part = part_of(name, self._checkpoint.shape(name), self._ranks.rank, self._ranks.size)
+        weight = self._checkpoint.read(name, torch.float32 if is_correction_bias(name) else self._dtype, part)
+        if name.endswith("kv_a_proj_with_mqa.weight"):
+            weight = self._ranks.own_groups(self._checkpoint.config, weight)
         if self._rounds and is_quantized(name) and not self._checkpoint.is_fp8(name):
             weight = round_blocks(weight)
         return weight.to(self._device)

@@ -63,7 +63,7 @@ class Gate:
 
 
 class MoE:
-    """Several ranks hold a range of the experts each, and a share of the shared expert's width; their sum is the layer."""
+    """Of several ranks each holds a range of the experts and a share of the shared one's width; their sum is meant."""
 
     def __init__(
         self, config: ModelConfig, tensor: Callable[[str], Tensor], fp8: bool = False, ranks: Ranks = ALONE

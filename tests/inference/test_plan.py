@@ -123,7 +123,9 @@ def test_what_does_not_divide_is_named(config: ModelConfig) -> None:
     with pytest.raises(ValueError, match="--gpus 3 does not divide num_attention_heads = 128"):
         plan(config, 3)
     with pytest.raises(ValueError, match="--gpus 16 does not divide n_routed_experts = 8"):
-        plan(replace(GROUPED, num_attention_heads=48, kv_lora_rank=8), 16)
+        plan(replace(GROUPED, num_attention_heads=48, num_latent_groups=1), 16)
+    with pytest.raises(ValueError, match="--gpus 2 does not divide num_latent_groups = 3"):
+        plan(GROUPED, 2)
 
 
 def test_active_parameters_count_a_tied_head_once() -> None:
