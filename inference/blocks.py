@@ -66,12 +66,12 @@ class BlockPool:
         self._extend(sequence)
         return len(known) * self.block_size
 
-    def can_append(self, sequence: Sequence) -> bool:
-        return self._missing(sequence) <= self.num_free_blocks
+    def can_append(self, sequence: Sequence, num_drafts: int = 0) -> bool:
+        return self._missing(sequence, num_drafts) <= self.num_free_blocks
 
-    def append(self, sequence: Sequence) -> None:
-        """The block for the newest token, where it starts a new one."""
-        self._extend(sequence)
+    def append(self, sequence: Sequence, num_drafts: int = 0) -> None:
+        """The block for the newest token and for guesses after it, where they start a new one."""
+        self._extend(sequence, num_drafts)
 
     def is_about_to_fill(self, reader: Sequence, sequence: Sequence) -> bool:
         """Whether `reader` has yet to compute the first block that `sequence` lacks and could refer to."""
@@ -154,12 +154,12 @@ class BlockPool:
             )
         return hashes[index]
 
-    def _missing(self, sequence: Sequence) -> int:
-        return self.blocks_for(sequence.num_tokens) - len(sequence.block_table)
+    def _missing(self, sequence: Sequence, num_drafts: int) -> int:
+        return max(0, self.blocks_for(sequence.num_tokens + num_drafts) - len(sequence.block_table))
 
-    def _extend(self, sequence: Sequence) -> None:
+    def _extend(self, sequence: Sequence, num_drafts: int = 0) -> None:
         """In ascending order, as evicted blocks come last first: neighbours are read without a copy (cache.py)."""
-        missing = self._missing(sequence)
+        missing = self._missing(sequence, num_drafts)
         assert missing <= self.num_free_blocks, "ask can_allocate or can_append first"
         sequence.block_table += sorted(self._take() for _ in range(missing))
 

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import numpy as np
@@ -24,6 +24,7 @@ from inference.detokenizer import Detokenizer, Piece, Vocabulary
 from inference.sampler import Sampler, token_logprob
 from inference.scheduler import Chunk, Scheduler
 from inference.sequence import FinishReason, GenerationRequest, Sequence, TokenLogprob
+from inference.speculation import DraftModel, Speculator
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +32,10 @@ logger = logging.getLogger(__name__)
 class ForwardModel(Protocol):
     def forward(self, batch: Batch, cache: PagedCache) -> Tensor:
         """Logits fp32 (L, V) of the rows the batch asks for."""
+
+
+class ModelLost(RuntimeError):
+    """The model cannot compute again, for anybody: the engine ends."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +70,8 @@ class EngineStats:
     """Counters since the start, read by /metrics from another thread: single numbers only."""
 
     num_steps: int = 0
+    num_draft_tokens: int = 0  # guesses computed
+    num_accepted_tokens: int = 0  # of them, those that saved a step
     step_seconds: float = 0.0
 
 
@@ -89,8 +96,9 @@ class Engine:
         device: str = "cpu",
         max_wait_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
+        drafter: DraftModel | None = None,
     ) -> None:
-        """Who has not been given a place within `max_wait_s` ends as "expired"."""
+        """Who has not been given a place within `max_wait_s` ends as "expired". A `drafter` is the model itself."""
         self.model = model
         self.cache = cache
         self.scheduler = scheduler
@@ -99,6 +107,9 @@ class Engine:
         self.device = device
         self.max_wait_s = max_wait_s
         self.sampler = Sampler()
+        self.speculator: Speculator | None = None
+        if drafter is not None:
+            self.speculator = Speculator(drafter, cache, self._guess, self.max_model_len)
         self.stats = EngineStats()
         self._clock = clock
         self._outputs: dict[Sequence, _Output] = {}
@@ -157,13 +168,22 @@ class Engine:
             return []
         try:
             with torch.inference_mode():
-                logits_LV = self.model.forward(build_batch(chunks, self.cache.block_size, self.device), self.cache)
+                batch = build_batch(chunks, self.cache.block_size, self.device)
+                logits_LV = self.model.forward(batch, self.cache)
+        except ModelLost:
+            raise
         except Exception as error:
+            if len(chunks) == 1 and chunks[0].draft_ids:  # a guess may be what cannot be computed
+                return self._compute([replace(chunks[0], draft_ids=())])
             if len(chunks) == 1:
                 return [self._fail(chunks[0].sequence, error)]
             logger.warning("a step of %d sequences failed, computing each alone", len(chunks), exc_info=True)
             return [delta for chunk in chunks for delta in self._compute([chunk])]
-        return self._advance(chunks, logits_LV)
+        deltas = self._advance(chunks, logits_LV)
+        if self.speculator is not None:
+            with torch.inference_mode():
+                self.speculator.propose(chunks, batch)
+        return deltas
 
     def _advance(self, chunks: list[Chunk], logits_LV: Tensor) -> list[Delta]:
         deltas, start = [], 0
@@ -182,7 +202,7 @@ class Engine:
         return deltas
 
     def _take(self, chunk: Chunk, rows_LV: Tensor) -> Delta | None:
-        """The sampled token of one sequence, and what may be told of it."""
+        """The sampled tokens of one sequence, and what may be told of them: one, and one more for each right guess."""
         sequence, output = chunk.sequence, self._outputs[chunk.sequence]
         if sequence.params.prompt_logprobs:
             self._take_prompt_logprobs(chunk, rows_LV)
@@ -191,22 +211,36 @@ class Engine:
         reason = sequence.length_reached(self.max_model_len)
         if reason is not None:  # max_tokens=0: only the prompt was to be scored
             return self._finish(sequence, reason)
-        sample = self.sampler.sample(rows_LV[-1], sequence, self._allowed_ids(sequence))
+        self.stats.num_draft_tokens += len(chunk.draft_ids)
+        pieces: list[Piece] = []
+        for row_V, draft_id in zip(rows_LV[-1 - len(chunk.draft_ids) :], (*chunk.draft_ids, None), strict=True):
+            token_id = self._sample(row_V, sequence, output)
+            reason = sequence.append(token_id, self.max_model_len)
+            if reason == "stop":  # the end token itself is not text
+                return self._finish(sequence, "stop", *pieces)
+            pieces.append(output.detokenizer.push(token_id))
+            if pieces[-1].stopped:
+                return self._finish(sequence, "stop", *pieces)
+            if reason is not None:
+                return self._finish(sequence, reason, *pieces)
+            if token_id != draft_id:
+                break
+            self.scheduler.mark_accepted(sequence)
+            self.stats.num_accepted_tokens += 1
+        delta = self._delta(sequence, *pieces)
+        return delta if delta.text or delta.prompt_logprobs is not None else None
+
+    def _sample(self, logits_V: Tensor, sequence: Sequence, output: _Output) -> int:
+        sample = self.sampler.sample(logits_V, sequence, self._allowed_ids(sequence))
         if sequence.grammar is not None:
             sequence.grammar.advance(sample.token_id)
         sequence.heal = sequence.heal[len(self.vocabulary.token_bytes(sample.token_id)) :]
-        reason = sequence.append(sample.token_id, self.max_model_len)
         if sample.logprob is not None:
             output.logprobs.append(sample.logprob)
-        if reason == "stop":  # the end token itself is not text
-            return self._finish(sequence, "stop")
-        piece = output.detokenizer.push(sample.token_id)
-        if piece.stopped:
-            return self._finish(sequence, "stop", piece)
-        if reason is not None:
-            return self._finish(sequence, reason, piece)
-        delta = self._delta(sequence, piece)
-        return delta if delta.text or delta.prompt_logprobs is not None else None
+        return sample.token_id
+
+    def _guess(self, logits_V: Tensor, sequence: Sequence) -> int:
+        return self.sampler.choose(logits_V, sequence, self._allowed_ids(sequence))
 
     def _allowed_ids(self, sequence: Sequence) -> list[int] | NDArray[np.int64] | None:
         """The tokens that may come next, where not every token may."""
@@ -227,11 +261,10 @@ class Engine:
                 num_top = sequence.params.num_logprobs or 0
                 known.append(token_logprob(rows_LV[row], sequence.token_ids[position], num_top))
 
-    def _finish(self, sequence: Sequence, reason: FinishReason, piece: Piece | None = None) -> Delta:
+    def _finish(self, sequence: Sequence, reason: FinishReason, *pieces: Piece) -> Delta:
         output = self._outputs[sequence]
-        pieces = [piece] if piece is not None else []
-        if piece is None or not piece.stopped:
-            pieces.append(output.detokenizer.finish())
+        if not pieces or not pieces[-1].stopped:
+            pieces = (*pieces, output.detokenizer.finish())
         delta = self._delta(sequence, *pieces, reason=reason)
         self.scheduler.finish(sequence, reason)
         del self._outputs[sequence]
@@ -268,9 +301,10 @@ class Engine:
 
 
 def num_logits_rows(chunk: Chunk) -> int:
+    """The last ones of the chunk: what predicts a new token, and its guesses; all where the prompt is scored."""
     if chunk.sequence.params.prompt_logprobs:
         return chunk.num_tokens
-    return 1 if chunk.predicts else 0
+    return 1 + len(chunk.draft_ids) if chunk.predicts else 0
 
 
 def build_batch(chunks: Iterable[Chunk], block_size: int, device: str) -> Batch:
@@ -283,13 +317,13 @@ def build_batch(chunks: Iterable[Chunk], block_size: int, device: str) -> Batch:
     tables: list[list[int]] = []
     logits_rows: list[int] = []
     for chunk in chunks:
-        sequence = chunk.sequence
-        table = sequence.block_table[: -(-chunk.end // block_size)]
-        token_ids += sequence.token_ids[chunk.start : chunk.end]
-        positions += range(chunk.start, chunk.end)
-        slots += [table[p // block_size] * block_size + p % block_size for p in range(chunk.start, chunk.end)]
+        sequence, end = chunk.sequence, chunk.start + chunk.num_tokens
+        table = sequence.block_table[: -(-end // block_size)]
+        token_ids += [*sequence.token_ids[chunk.start : chunk.end], *chunk.draft_ids]
+        positions += range(chunk.start, end)
+        slots += [table[p // block_size] * block_size + p % block_size for p in range(chunk.start, end)]
         query_start.append(len(token_ids))
-        context_lens.append(chunk.end)
+        context_lens.append(end)
         tables.append(table)
         logits_rows += range(len(token_ids) - num_logits_rows(chunk), len(token_ids))
     width = max(len(table) for table in tables)

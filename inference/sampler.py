@@ -49,6 +49,15 @@ class Sampler:
         self, logits_V: Tensor, sequence: Sequence, allowed_ids: list[int] | NDArray[np.int64] | None = None
     ) -> Sample:
         """The next token of `sequence`, one of `allowed_ids` where they are given. Raises SamplingError."""
+        token_id = self.choose(logits_V, sequence, allowed_ids)
+        if sequence.params.num_logprobs is None:
+            return Sample(token_id, None)
+        return Sample(token_id, token_logprob(logits_V, token_id, sequence.params.num_logprobs))
+
+    def choose(
+        self, logits_V: Tensor, sequence: Sequence, allowed_ids: list[int] | NDArray[np.int64] | None = None
+    ) -> int:
+        """The same token without its probability. Changes nothing: asked again, it answers the same."""
         params = sequence.params
         if not math.isfinite(float(logits_V.sum())):  # 8 times faster than looking at each
             raise SamplingError("the model gave logits that are not finite")
@@ -59,14 +68,10 @@ class Sampler:
             allowed_K = torch.as_tensor(allowed_ids, dtype=torch.int64, device=logits_V.device)
             penalised_V = torch.full_like(logits_V, -1e9).index_copy(0, allowed_K, penalised_V[allowed_K])
         if params.temperature == 0.0:
-            token_id = int(penalised_V.argmax())
-        else:
-            key = noise_key(params.seed, sequence.choice, sequence.num_output_tokens)
-            ids_K, logits_K = _candidates(penalised_V / params.temperature, params.top_k, params.top_p)
-            token_id = int(ids_K[(logits_K + gumbel_noise(key, ids_K)).argmax()])
-        if params.num_logprobs is None:
-            return Sample(token_id, None)
-        return Sample(token_id, token_logprob(logits_V, token_id, params.num_logprobs))
+            return int(penalised_V.argmax())
+        key = noise_key(params.seed, sequence.choice, sequence.num_output_tokens)
+        ids_K, logits_K = _candidates(penalised_V / params.temperature, params.top_k, params.top_p)
+        return int(ids_K[(logits_K + gumbel_noise(key, ids_K)).argmax()])
 
     def _penalise(self, logits_V: Tensor, sequence: Sequence) -> Tensor:
         """Only the tokens seen are touched: operations over the whole row cost ten times as much."""

@@ -1,7 +1,8 @@
 """Which tokens the next step computes. Policy only: no tensors, tested in milliseconds.
 
 There are no phases. Every sequence has tokens and the number of them in the cache, and a step lets sequences catch
-up under a token budget: decodes first (one token each, so a long prompt never stalls a running answer), then chunks
+up under a token budget: decodes first (one token each, so a long prompt never stalls a running answer), with guesses
+at the token after it where there is room (speculation.py), then chunks
 of prompts and newcomers, the least served user's first, oldest first within a user's. Without a free block the newest
 sequence is preempted: its blocks are freed and it is computed again later, its tokens kept.
 """
@@ -9,7 +10,7 @@ sequence is preempted: its blocks are freed and it is computed again later, its 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from inference.blocks import BlockPool
 from inference.sequence import FinishReason, Sequence, SequenceStatus
@@ -26,14 +27,16 @@ class Chunk:
     sequence: Sequence
     start: int
     end: int
+    draft_ids: tuple[int, ...] = ()  # guesses at the tokens from `end` on, computed in the same step
 
     @property
     def num_tokens(self) -> int:
-        return self.end - self.start
+        """What is computed: the guesses too."""
+        return self.end - self.start + len(self.draft_ids)
 
     @property
     def predicts(self) -> bool:
-        """Its last row predicts a token that is not known yet."""
+        """Row `end` - 1 predicts a token that is not known yet."""
         return self.end == self.sequence.num_tokens
 
 
@@ -66,8 +69,8 @@ class Scheduler:
 
     def schedule(self) -> list[Chunk]:
         budget = self.max_num_batched_tokens
-        chunks = self._schedule_decodes()
-        budget -= len(chunks)
+        chunks = self._add_drafts(self._schedule_decodes())
+        budget -= sum(chunk.num_tokens for chunk in chunks)
         chunks += self._schedule_prefills(budget)
         return chunks
 
@@ -77,6 +80,11 @@ class Scheduler:
         self.blocks.remember(sequence, chunk.start, chunk.end)
         is_output = chunk.end > sequence.num_prompt_tokens + sequence.num_prefix_tokens
         self.shares.charge(sequence.user, OUTPUT_COST if is_output else chunk.num_tokens)
+
+    def mark_accepted(self, sequence: Sequence) -> None:
+        """A guess became the sequence's newest token: it is in the cache already, and charged as any other."""
+        start = sequence.num_cached_tokens
+        self.mark_computed(Chunk(sequence, start, start + 1))
 
     def finish(self, sequence: Sequence, reason: FinishReason) -> None:
         """Ends a sequence in any state and frees its blocks at once. Safe to call twice: the first reason stays.
@@ -125,6 +133,19 @@ class Scheduler:
             if sequence.status is SequenceStatus.RUNNING and self._make_room(sequence):
                 self.blocks.append(sequence)
                 chunks.append(self._chunk(sequence, 1))
+        return chunks
+
+    def _add_drafts(self, decodes: list[Chunk]) -> list[Chunk]:
+        """Nobody is preempted for a guess, and half of the budget that is left stays for prompts."""
+        spare = (self.max_num_batched_tokens - len(decodes)) // 2
+        chunks = []
+        for chunk in decodes:
+            drafts = chunk.sequence.draft_ids
+            if drafts and len(drafts) <= spare and self.blocks.can_append(chunk.sequence, len(drafts)):
+                self.blocks.append(chunk.sequence, len(drafts))
+                spare -= len(drafts)
+                chunk = replace(chunk, draft_ids=drafts)
+            chunks.append(chunk)
         return chunks
 
     def _make_room(self, sequence: Sequence) -> bool:
@@ -197,6 +218,7 @@ class Scheduler:
         self.running.remove(sequence)
         self.blocks.free(sequence)
         sequence.num_cached_tokens = 0
+        sequence.draft_ids = ()
         sequence.num_preemptions += 1
         sequence.status = SequenceStatus.WAITING
         self.waiting.insert(0, sequence)

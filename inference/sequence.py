@@ -85,6 +85,7 @@ class Sequence:
     num_preemptions: int = 0
     user: str = ""
     deadline: float | None = None  # by the engine's clock: ends here if it has not been admitted
+    draft_ids: tuple[int, ...] = ()  # guesses at what follows, verified by the next step (speculation.py)
     prompt_logprobs: list[TokenLogprob | None] = field(default_factory=list)
     heal: bytes = b""  # bytes that the next tokens must begin with
     grammar: GrammarState | None = None  # where the output stands in its grammar
