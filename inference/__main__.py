@@ -1,6 +1,7 @@
 """Sonde's model worker as a program.
 
 python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PATH] [--device cpu] [--dtype bfloat16]
+    [--processes N]
 python -m inference import-smollm2 --out DIR [--dtype bfloat16]
 python -m inference convert --model DIR --out DIR --to bfloat16|float32|fp8|int8
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
@@ -18,6 +19,7 @@ from pathlib import Path
 # Threads of OpenMP spin at a barrier before they sleep. With other processes on the same cores that starves
 # everybody, the worker first: 121 tokens/s fall to 4. Must be set before torch loads its runtime.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+DEFAULT_THREADS = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -55,7 +57,8 @@ def _serve(options: argparse.Namespace) -> int:
             max_num_batched_tokens=options.max_num_batched_tokens,
             num_blocks=options.num_blocks,
             cache_gib=options.cache_gib,
-            threads=options.threads,
+            threads=options.threads or max(1, int(DEFAULT_THREADS) // options.processes),
+            processes=options.processes,
             arithmetic=options.arithmetic,
             fp8_cache=options.fp8_cache,
             max_wait_s=options.max_wait_s,
@@ -119,8 +122,8 @@ def _parser() -> argparse.ArgumentParser:
     cache = serve.add_mutually_exclusive_group()
     cache.add_argument("--num-blocks", type=_positive, help="cache blocks of 64 tokens; default: 4 times 8192 tokens")
     cache.add_argument("--cache-gib", type=float, help="cache size instead")
-    threads = os.environ.get("OMP_NUM_THREADS") or str(os.cpu_count() or 1)
-    serve.add_argument("--threads", type=_positive, default=threads, help="CPU threads of the model")
+    serve.add_argument("--threads", type=_positive, help="CPU threads of each process; default: all, divided")
+    serve.add_argument("--processes", type=_positive, default=1, help="that compute the model together, on this host")
     serve.add_argument(
         "--arithmetic", choices=["exact", "reference"], default="exact", help="reference: round as the FP8 release does"
     )
@@ -136,7 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
     bench.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     bench.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
-    bench.add_argument("--threads", type=_positive, default=threads, help="CPU threads of the model")
+    bench.add_argument("--threads", type=_positive, default=DEFAULT_THREADS, help="CPU threads of the model")
     bench.add_argument("--rounds", type=_positive, default=5)
 
     converter = commands.add_parser("convert", help="write a checkpoint in another number format")

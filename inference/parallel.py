@@ -13,6 +13,7 @@ import socket
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Literal
 
 import torch
 import torch.distributed as dist
@@ -26,6 +27,8 @@ from inference.quantization import FP8_BLOCK
 # Between two requests the others wait in a broadcast for as long as nobody asks: a lost process is noticed by its
 # closed connection and by whoever started it, never by a clock.
 NO_TIMEOUT = timedelta(days=3650)
+Call = Literal["forward", "draft"]  # of the model
+CALLS: tuple[Call, ...] = ("forward", "draft")
 BATCH_DTYPES = (torch.int64, torch.int32, torch.bool)
 
 
@@ -79,18 +82,19 @@ class Ranks:
         dist.gather(part_LV, parts)
         return part_LV if parts is None else torch.cat(parts, dim=-1)
 
-    def send(self, batch: Batch) -> None:
-        """From rank 0 to all others, which wait in `receive`."""
+    def send(self, call: Call, batch: Batch) -> None:
+        """What is to be computed next: from rank 0 to all others, which wait in `receive`."""
         numbers = _pack(batch)
-        dist.broadcast(torch.tensor([len(numbers)]), src=0)
+        dist.broadcast(torch.tensor([CALLS.index(call), len(numbers)]), src=0)
         dist.broadcast(numbers, src=0)
 
-    def receive(self, device: str) -> Batch:
-        length = torch.zeros(1, dtype=torch.int64)
-        dist.broadcast(length, src=0)
-        numbers = torch.empty(int(length), dtype=torch.int64)
+    def receive(self, device: str | torch.device) -> tuple[Call, Batch]:
+        head = torch.zeros(2, dtype=torch.int64)
+        dist.broadcast(head, src=0)
+        call, length = head.tolist()
+        numbers = torch.empty(length, dtype=torch.int64)
         dist.broadcast(numbers, src=0)
-        return _unpack(numbers, device)
+        return CALLS[call], _unpack(numbers, device)
 
 
 ALONE = Ranks()
@@ -129,7 +133,7 @@ def _pack(batch: Batch) -> Tensor:
     return torch.cat(parts)
 
 
-def _unpack(numbers: Tensor, device: str) -> Batch:
+def _unpack(numbers: Tensor, device: str | torch.device) -> Batch:
     tensors, start = [], 0
     for _ in fields(Batch):
         dtype, dims = numbers[start : start + 2].tolist()

@@ -1,7 +1,8 @@
 """`python -m inference serve`: loads a checkpoint directory and serves it until it is told to stop.
 
+With several processes this one is rank 0: it has the HTTP server, the engine and the scheduler, and leads the others.
 SIGTERM: nothing new is accepted, running requests may finish within the grace period, the rest are cancelled and told
-so; then it exits with 0. A model that cannot be loaded, or an engine that died, exits with 1.
+so; then it exits with 0. A model that cannot be loaded, or an engine or another process that died, exits with 1.
 """
 
 from __future__ import annotations
@@ -23,11 +24,14 @@ import uvicorn
 
 from inference.blocks import BlockPool
 from inference.cache import PagedCache, block_size_bytes
+from inference.checkpoint import open_checkpoint
 from inference.config import ModelConfig
 from inference.engine import Engine
+from inference.followers import Followers, Join, LeadingModel, follow
 from inference.fp8_cache import Fp8PagedCache, fp8_block_size_bytes
-from inference.model import load_model
+from inference.model import Model, load_model
 from inference.model.linear import Arithmetic
+from inference.parallel import ALONE, Ranks, check_divisible
 from inference.scheduler import Scheduler
 from inference.sequence import GenerationRequest, SamplingParams
 from inference.server.app import create_app
@@ -63,38 +67,39 @@ class ServeSettings:
     threads: int = 1
     arithmetic: Arithmetic = "exact"
     fp8_cache: bool = False
+    processes: int = 1  # that compute the model together, each with `threads`, or with a CUDA device of its own
     max_wait_s: float = MAX_WAIT_S
     grace_s: float = GRACE_S
 
 
 def serve(settings: ServeSettings) -> int:
     """Runs until a signal; returns the exit status."""
+    _check_processes(settings)
     torch.set_num_threads(settings.threads)
-    server = _Server(settings)
-    asyncio.run(server.serve())
+    with Followers(_follow, settings, settings.processes, settings.device) as followers:
+        server = _Server(settings, followers)
+        asyncio.run(server.serve())
+    failure = followers.loss or server.worker.failure
+    if failure is not None:
+        print(f"inference: {failure}", file=sys.stderr)
+    status = 0 if failure is None else 1
     if server.worker.is_loading:  # its thread is inside torch, where an orderly exit would abort the process
         logging.shutdown()
-        os._exit(0)
-    if server.worker.failure is not None:
-        print(f"inference: {server.worker.failure}", file=sys.stderr)
-        return 1
-    return 0
+        os._exit(status)
+    return status
 
 
-def load(settings: ServeSettings, report: Report) -> Loaded:
+def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) -> Loaded:
     """The engine of a checkpoint directory, warmed up by one short generation."""
     report("reading the tokenizer")
     tokenizer = Tokenizer(settings.model)
     generation_config = _read_generation_config(settings.model)
-    report("loading weights")
-    model = load_model(settings.model, settings.device, DTYPES[settings.dtype], report, settings.arithmetic)
-    num_blocks = _num_blocks(settings, model.config)
-    report(f"reserving {num_blocks} blocks of cache")
-    make_cache = Fp8PagedCache if settings.fp8_cache else PagedCache
-    cache = make_cache(model.config, num_blocks, BLOCK_SIZE, settings.device, DTYPES[settings.dtype])
-    scheduler = Scheduler(BlockPool(num_blocks, BLOCK_SIZE), settings.max_num_seqs, settings.max_num_batched_tokens)
+    ranks = join()
+    model, cache = _load_share(settings, report, ranks)
+    blocks = BlockPool(cache.num_blocks, BLOCK_SIZE)
+    scheduler = Scheduler(blocks, settings.max_num_seqs, settings.max_num_batched_tokens)
     engine = Engine(
-        model,
+        model if ranks.size == 1 else LeadingModel(model, ranks),
         cache,
         scheduler,
         tokenizer,
@@ -115,6 +120,37 @@ def load(settings: ServeSettings, report: Report) -> Loaded:
     report("warming up")
     _warm_up(engine)
     return Loaded(served, tokenizer, engine)
+
+
+def _load_share(settings: ServeSettings, report: Report, ranks: Ranks) -> tuple[Model, PagedCache]:
+    """What this rank holds of the model, and its cache: as many blocks on each."""
+    device = settings.device if ranks.size == 1 or settings.device == "cpu" else f"{settings.device}:{ranks.rank}"
+    dtype = DTYPES[settings.dtype]
+    report("loading weights")
+    model = load_model(settings.model, device, dtype, report, settings.arithmetic, ranks=ranks)
+    num_blocks = _num_blocks(settings, model.config)
+    report(f"reserving {num_blocks} blocks of cache")
+    make_cache = Fp8PagedCache if settings.fp8_cache else PagedCache
+    return model, make_cache(model.config, num_blocks, BLOCK_SIZE, device, dtype)
+
+
+def _follow(settings: ServeSettings, join: Join) -> None:
+    """The life of every process but the first."""
+    torch.set_num_threads(settings.threads)
+    ranks = join()
+    follow(*_load_share(settings, lambda stage: None, ranks), ranks)
+
+
+def _check_processes(settings: ServeSettings) -> None:
+    """What several processes would all fail at is told once, before any is started."""
+    if settings.processes == 1:
+        return
+    with open_checkpoint(settings.model) as checkpoint:
+        check_divisible(checkpoint.config, settings.processes, settings.arithmetic == "reference")
+    if settings.device == "cuda" and torch.cuda.device_count() < settings.processes:
+        raise ValueError(
+            f"--processes {settings.processes}: each needs a CUDA device, there are {torch.cuda.device_count()}"
+        )
 
 
 def _warm_up(engine: Engine) -> None:
@@ -175,9 +211,10 @@ def _generation_defaults(generation_config: dict[str, Any]) -> SamplingParams:
 class _Server(uvicorn.Server):
     """uvicorn, with our own way to stop: it would die by the signal it caught, a supervisor wants exit status 0."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, followers: Followers[ServeSettings]) -> None:
         self._grace_s = settings.grace_s
-        self.worker = Worker(lambda report: load(settings, report), on_death=self._stop)
+        self._followers = followers
+        self.worker = Worker(lambda report: load(settings, report, followers.join), on_death=self._stop)
         config = uvicorn.Config(
             create_app(self.worker, settings.api_key),
             host=settings.host,
@@ -195,6 +232,7 @@ class _Server(uvicorn.Server):
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
+        self._followers.watch(lambda: loop.call_soon_threadsafe(self._stop))
         yield
 
     def _on_signal(self) -> None:
