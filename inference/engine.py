@@ -181,9 +181,18 @@ class Engine:
             return [delta for chunk in chunks for delta in self._compute([chunk])]
         deltas = self._advance(chunks, logits_LV)
         if self.speculator is not None:
-            with torch.inference_mode():
-                self.speculator.propose(chunks, batch)
+            self._propose(self.speculator, chunks, batch)
         return deltas
+
+    def _propose(self, speculator: Speculator, chunks: list[Chunk], batch: Batch) -> None:
+        """No answer fails for want of a guess."""
+        try:
+            with torch.inference_mode():
+                speculator.propose(chunks, batch)
+        except ModelLost:
+            raise
+        except Exception:
+            logger.warning("drafting for %d sequences failed", len(chunks), exc_info=True)
 
     def _advance(self, chunks: list[Chunk], logits_LV: Tensor) -> list[Delta]:
         deltas, start = [], 0

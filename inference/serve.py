@@ -67,6 +67,7 @@ class ServeSettings:
     threads: int = 1
     arithmetic: Arithmetic = "exact"
     fp8_cache: bool = False
+    speculate: bool = True  # where the checkpoint has a draft layer
     processes: int = 1  # that compute the model together, each with `threads`, or with a CUDA device of its own
     max_wait_s: float = MAX_WAIT_S
     grace_s: float = GRACE_S
@@ -96,16 +97,18 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
     generation_config = _read_generation_config(settings.model)
     ranks = join()
     model, cache = _load_share(settings, report, ranks)
+    leading = model if ranks.size == 1 else LeadingModel(model, ranks)
     blocks = BlockPool(cache.num_blocks, BLOCK_SIZE)
     scheduler = Scheduler(blocks, settings.max_num_seqs, settings.max_num_batched_tokens)
     engine = Engine(
-        model if ranks.size == 1 else LeadingModel(model, ranks),
+        leading,
         cache,
         scheduler,
         tokenizer,
         max_model_len=model.config.max_position_embeddings,
         device=settings.device,
         max_wait_s=settings.max_wait_s,
+        drafter=leading if leading.can_draft else None,
     )
     served = ServedModel(
         name=settings.name or settings.model.resolve().name,
@@ -127,7 +130,7 @@ def _load_share(settings: ServeSettings, report: Report, ranks: Ranks) -> tuple[
     device = settings.device if ranks.size == 1 or settings.device == "cpu" else f"{settings.device}:{ranks.rank}"
     dtype = DTYPES[settings.dtype]
     report("loading weights")
-    model = load_model(settings.model, device, dtype, report, settings.arithmetic, ranks=ranks)
+    model = load_model(settings.model, device, dtype, report, settings.arithmetic, settings.speculate, ranks)
     num_blocks = _num_blocks(settings, model.config)
     report(f"reserving {num_blocks} blocks of cache")
     make_cache = Fp8PagedCache if settings.fp8_cache else PagedCache

@@ -15,7 +15,6 @@ that is found again may be of another continuation. That can cost a guess, never
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Protocol
@@ -27,8 +26,6 @@ from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.scheduler import Chunk
 from inference.sequence import Sequence
-
-logger = logging.getLogger(__name__)
 
 
 class DraftModel(Protocol):
@@ -48,20 +45,15 @@ class Speculator:
         self._max_model_len = max_model_len
 
     def propose(self, chunks: list[Chunk], batch: Batch) -> None:
-        """Leaves a guess with every sequence of the step that can use one. No answer fails for want of a guess."""
-        for chunk in chunks:
-            chunk.sequence.draft_ids = ()
-        try:
-            self._propose(chunks, batch)
-        except Exception:
-            logger.warning("drafting for %d sequences failed", len(chunks), exc_info=True)
+        """Leaves a guess with every sequence of the step that can use one.
 
-    def _propose(self, chunks: list[Chunk], batch: Batch) -> None:
-        """All rows of the step are given to the draft layer, whose cache needs what prompts are made of too."""
+        All rows of the step are given to the draft layer: its cache needs what prompts are made of too.
+        """
         next_ids: list[int] = []
         guessing: list[tuple[int, Sequence]] = []
         for chunk in chunks:
             sequence, first_row = chunk.sequence, len(next_ids)
+            sequence.draft_ids = ()
             known = sequence.token_ids[chunk.start + 1 : chunk.start + 1 + chunk.num_tokens]
             next_ids += known + [0] * (chunk.num_tokens - len(known))  # after a wrong guess, or of a prompt's last row
             if self._can_use_a_guess(sequence):
