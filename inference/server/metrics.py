@@ -59,6 +59,8 @@ class Gauges:
     preemptions: int = 0
     steps: int = 0
     step_seconds: float = 0.0
+    draft_tokens: int = 0
+    accepted_draft_tokens: int = 0
 
 
 def render(metrics: Metrics, gauges: Gauges) -> str:
@@ -81,6 +83,9 @@ def render(metrics: Metrics, gauges: Gauges) -> str:
     lines += _number("cached_blocks", "gauge", "Cache blocks that a prompt may find.", gauges.cached_blocks)
     lines += _number("total_blocks", "gauge", "Cache blocks.", gauges.total_blocks)
     lines += _number("preemptions_total", "counter", "Sequences sent back to the queue.", gauges.preemptions)
+    drafts, accepted = gauges.draft_tokens, gauges.accepted_draft_tokens
+    lines += _number("spec_draft_tokens_total", "counter", "Guesses of the draft layer that were computed.", drafts)
+    lines += _number("spec_accepted_tokens_total", "counter", "Those of them that saved a step.", accepted)
     return "\n".join(lines) + "\n"
 
 

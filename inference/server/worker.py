@@ -122,6 +122,8 @@ class Worker:
             preemptions=scheduler.num_preemptions,
             steps=engine.stats.num_steps,
             step_seconds=engine.stats.step_seconds,
+            draft_tokens=engine.stats.num_draft_tokens,
+            accepted_draft_tokens=engine.stats.num_accepted_tokens,
         )
 
     def encode_chat(
