@@ -61,6 +61,7 @@ def _serve(options: argparse.Namespace) -> int:
             processes=options.processes,
             arithmetic=options.arithmetic,
             fp8_cache=options.fp8_cache,
+            speculate=not options.no_speculation,
             max_wait_s=options.max_wait_s,
             grace_s=options.grace_s,
         )
@@ -128,6 +129,7 @@ def _parser() -> argparse.ArgumentParser:
         "--arithmetic", choices=["exact", "reference"], default="exact", help="reference: round as the FP8 release does"
     )
     serve.add_argument("--fp8-cache", action="store_true", help="caches in FP8, as published; one latent a token only")
+    serve.add_argument("--no-speculation", action="store_true", help="leave the checkpoint's draft layer out")
     serve.add_argument("--max-wait-s", type=float, default=600.0, help="seconds a request may wait for its place")
     serve.add_argument("--grace-s", type=float, default=10.0, help="seconds to finish requests after SIGTERM")
 
