@@ -47,6 +47,11 @@ class Tokenizer:
     def vocab_size(self) -> int:
         return self._tokenizer.get_vocab_size()
 
+    @cached_property
+    def longest_token(self) -> int:
+        """In bytes, so that no text of more characters is one token."""
+        return max(len(token.encode()) for token in self._tokenizer.get_vocab())
+
     def encode(self, text: str) -> list[int]:
         """The text alone: nothing is put before or after it."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids

@@ -24,8 +24,9 @@ async def read_json(request: Request) -> object:
         if len(body) > MAX_BODY_BYTES:
             raise BadRequest(f"the request body is larger than {MAX_BODY_BYTES} bytes", "body_too_large")
     try:
-        value: object = json.loads(body)
-        if b"\\ud" in body.lower():  # an escaped surrogate: half a pair is no text and cannot be encoded
+        text = body.decode()  # json.loads itself would take UTF-16, and half a surrogate pair
+        value: object = json.loads(text)
+        if "\\ud" in text.lower():  # an escaped surrogate: half a pair is no text and cannot be encoded
             json.dumps(value, ensure_ascii=False).encode()
         return value
     except ValueError as error:  # not JSON, or not Unicode

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,7 +26,7 @@ from inference.server.errors import (
     internal_error_response,
     route_error_response,
 )
-from inference.server.requests import parse_count
+from inference.server.requests import check_model, parse_count
 from inference.server.worker import Worker
 
 Handler = Callable[[Request], Awaitable[Response | ASGIApp]]
@@ -46,6 +47,7 @@ def create_app(worker: Worker, api_key: str | None = None) -> Starlette:
             Route("/v1/chat/completions", _guarded(chat_completions, api_key), methods=["POST"]),
             Route("/v1/completions", _guarded(completions, api_key), methods=["POST"]),
             Route("/v1/models", _guarded(models, api_key), methods=["GET"]),
+            Route("/v1/models/{name:path}", _guarded(model, api_key), methods=["GET"]),
             Route("/tokenize", _guarded(tokenize, api_key), methods=["POST"]),
             Route("/metrics", _guarded(show_metrics, api_key), methods=["GET"]),
             Route("/health", health, methods=["GET"]),
@@ -63,26 +65,22 @@ def create_app(worker: Worker, api_key: str | None = None) -> Starlette:
 
 
 async def models(request: Request) -> Response:
-    worker: Worker = request.app.state.worker
-    model = worker.loaded.model
-    entry = {
-        "id": model.name,
-        "object": "model",
-        "created": worker.created,
-        "owned_by": "sonde",
-        "context_length": worker.loaded.engine.max_model_len,
-        "thinking": model.can_think,
-    }
-    return JSONResponse({"object": "list", "data": [entry]})
+    return JSONResponse({"object": "list", "data": [_model_entry(request.app.state.worker)]})
+
+
+async def model(request: Request) -> Response:
+    entry = _model_entry(request.app.state.worker)
+    check_model(request.path_params["name"], entry["id"])
+    return JSONResponse(entry)
 
 
 async def tokenize(request: Request) -> Response:
     worker: Worker = request.app.state.worker
     count = parse_count(await read_json(request), worker.loaded.model)
     if count.messages is not None:
-        token_ids = worker.encode_chat(count.messages)
+        token_ids = await asyncio.to_thread(worker.encode_chat, count.messages)
     else:
-        token_ids = worker.loaded.tokenizer.encode_prompt(count.prompt or "")
+        token_ids = await asyncio.to_thread(worker.loaded.tokenizer.encode_prompt, count.prompt or "")
     return JSONResponse({"count": len(token_ids)})
 
 
@@ -104,12 +102,25 @@ async def show_metrics(request: Request) -> Response:
 def _guarded(handler: Handler, api_key: str | None) -> Callable[[Request], Awaitable[Response]]:
     async def guarded(request: Request) -> Response:
         if api_key is not None:
-            given = request.headers.get("authorization", "").removeprefix("Bearer ")
-            if not secrets.compare_digest(given.encode(), api_key.encode()):
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            is_right = secrets.compare_digest(given.strip().encode("latin-1"), api_key.encode())
+            if scheme.lower() != "bearer" or not is_right:
                 raise Unauthorized("the API key is missing or wrong", "invalid_api_key")
         return _as_response(await handler(request))
 
     return guarded
+
+
+def _model_entry(worker: Worker) -> dict[str, Any]:
+    served = worker.loaded.model
+    return {
+        "id": served.name,
+        "object": "model",
+        "created": worker.created,
+        "owned_by": "sonde",
+        "context_length": worker.loaded.engine.max_model_len,
+        "thinking": served.can_think,
+    }
 
 
 def _as_response(answer: Response | ASGIApp) -> Response:

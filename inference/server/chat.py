@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -31,15 +33,16 @@ _LAST_WORD = re.compile(r"\s?\S{0,16}\Z")
 async def chat_completions(request: Request) -> Response | ASGIApp:
     worker: Worker = request.app.state.worker
     chat = parse_chat(await read_json(request), worker.loaded.model)
+    worker.check_length(chat.num_characters, "messages")
     try:
-        prompt_token_ids = worker.encode_chat(chat.messages, chat.thinking, chat.tools.offered)
+        prompt_token_ids = await asyncio.to_thread(worker.encode_chat, chat.messages, chat.thinking, chat.tools.offered)
         thinking = chat.thinking and _opens_thinking(worker.loaded.tokenizer, prompt_token_ids)
         lark = grammar_of(chat.json_format, chat.tools, thinking)
     except RecursionError:
         raise BadRequest("a schema is nested too deeply", param="tools") from None
     param = "response_format" if chat.json_format is not None else "tools"
     grammar = None if lark is None else await worker.compile_grammar(lark, param)
-    answer = _Answer(worker, chat, prompt_token_ids, thinking, grammar)
+    answer = await asyncio.to_thread(_Answer, worker, chat, prompt_token_ids, thinking, grammar)
     if chat.output.stream:
         return EventStream(answer.stream())
     return JSONResponse(await while_connected(request, answer.whole()))
@@ -106,6 +109,7 @@ class _Answer:
         self._parsers = [
             AnswerParser(thinking, bool(chat.tools.offered), prefix_text) for _ in range(chat.output.num_choices)
         ]
+        self._created = int(time.time())
         self._usage = UsageCount()
         self._num_reasoning = 0
 
@@ -143,7 +147,7 @@ class _Answer:
         return {
             "id": self._request.id,
             "object": kind,
-            "created": self._worker.created,
+            "created": self._created,
             "model": self._model.name,
             "choices": choices,
         }

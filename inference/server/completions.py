@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any
@@ -21,7 +23,9 @@ from inference.server.worker import Worker
 async def completions(request: Request) -> Response | ASGIApp:
     worker: Worker = request.app.state.worker
     completion = parse_completion(await read_json(request), worker.loaded.model)
-    answer = _Answer(worker, completion)
+    for prompt in completion.prompts:
+        worker.check_length(len(prompt) if isinstance(prompt, str) else 0, "prompt")
+    answer = await asyncio.to_thread(_Answer, worker, completion)
     if completion.output.stream:
         return EventStream(answer.stream())
     return JSONResponse(await while_connected(request, answer.whole()))
@@ -35,6 +39,7 @@ class _Answer:
         self._tokenizer, self._model = worker.loaded.tokenizer, worker.loaded.model
         self._id = new_id("cmpl")
         self._requests = [self._prepare(i, prompt) for i, prompt in enumerate(completion.prompts)]
+        self._created = int(time.time())
         self._usage = UsageCount()
         self._offsets = [0] * (len(self._requests) * completion.output.num_choices)
         self._begun: set[int] = set()
@@ -81,7 +86,7 @@ class _Answer:
         return {
             "id": self._id,
             "object": "text_completion",
-            "created": self._worker.created,
+            "created": self._created,
             "model": self._model.name,
             "choices": choices,
         }

@@ -107,7 +107,11 @@ def route_error_response(request: Request, error: Exception) -> Response:
     return JSONResponse(refusal.body(), status_code=error.status_code, headers=error.headers)
 
 
+def internal_error() -> ApiError:
+    return GenerationFailed("the worker made a mistake", "internal_error")
+
+
 def internal_error_response(request: Request, error: Exception) -> Response:
     """What nobody expected; Starlette raises it again after this, so it is logged with its traceback."""
-    refusal = GenerationFailed("the worker made a mistake", "internal_error")
+    refusal = internal_error()
     return JSONResponse(refusal.body(), status_code=refusal.status)

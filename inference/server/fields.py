@@ -64,5 +64,5 @@ class Fields:
             raise BadRequest(f"{self.path(name)} is not supported", code="unsupported_option", param=self.path(name))
 
     def invalid(self, name: str, value: object, wanted: str) -> BadRequest:
-        shown = repr(value) if isinstance(value, int | float) else type(value).__name__
+        shown = repr(value) if isinstance(value, int | float) else "absent" if value is None else type(value).__name__
         return BadRequest(f"{self.path(name)} must be {wanted}, not {shown}", param=self.path(name))

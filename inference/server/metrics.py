@@ -34,6 +34,7 @@ class Metrics:
     """Set in the event loop only."""
 
     requests: Counter[tuple[str, str]] = field(default_factory=Counter)  # (endpoint, outcome)
+    accepted: int = 0  # each ends in one of the outcomes
     refused: int = 0
     prompt_tokens: int = 0
     prompt_cache_hit_tokens: int = 0
@@ -68,6 +69,7 @@ def render(metrics: Metrics, gauges: Gauges) -> str:
     lines = ["# HELP sonde_requests_total Requests that have ended.", "# TYPE sonde_requests_total counter"]
     for (endpoint, outcome), count in sorted(metrics.requests.items()):
         lines.append(f'sonde_requests_total{{endpoint="{endpoint}",outcome="{outcome}"}} {count}')
+    lines += _number("accepted_total", "counter", "Requests taken, ended or not.", metrics.accepted)
     lines += _number("refused_total", "counter", "Requests told to come back later.", metrics.refused)
     lines += _number("prompt_tokens_total", "counter", "Tokens of prompts.", metrics.prompt_tokens)
     hits = metrics.prompt_cache_hit_tokens

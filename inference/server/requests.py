@@ -82,6 +82,11 @@ class ChatRequest:
     seed: int | None
     output: Output
 
+    @property
+    def num_characters(self) -> int:
+        written = 0 if self.prefix is None else len(self.prefix.content) + len(self.prefix.reasoning)
+        return sum(len(message.content) for message in self.messages) + written
+
 
 @dataclass(frozen=True, slots=True)
 class CompletionRequest:
@@ -103,7 +108,7 @@ class CountRequest:
 
 def parse_chat(body: object, model: ServedModel) -> ChatRequest:
     fields = Fields(body)
-    _check_model(fields, model)
+    _take_model(fields, model)
     messages, prefix = _take_messages(fields, model)
     params = _take_sampling(fields, model, min_tokens=1)
     num_logprobs = fields.integer("top_logprobs", 0, MAX_TOP_LOGPROBS)
@@ -130,7 +135,7 @@ def parse_chat(body: object, model: ServedModel) -> ChatRequest:
 
 def parse_completion(body: object, model: ServedModel) -> CompletionRequest:
     fields = Fields(body)
-    _check_model(fields, model)
+    _take_model(fields, model)
     prompts = _take_prompts(fields, model)
     params = _take_sampling(fields, model, min_tokens=0)
     num_logprobs = fields.integer("logprobs", 0, MAX_TOP_LOGPROBS)
@@ -150,7 +155,7 @@ def parse_completion(body: object, model: ServedModel) -> CompletionRequest:
 
 def parse_count(body: object, model: ServedModel) -> CountRequest:
     fields = Fields(body)
-    _check_model(fields, model)
+    _take_model(fields, model)
     if fields.has("messages") == fields.has("prompt"):
         raise BadRequest("give either messages or prompt", param="messages")
     messages = None
@@ -163,10 +168,15 @@ def parse_count(body: object, model: ServedModel) -> CountRequest:
     return CountRequest(messages, prompt)
 
 
-def _check_model(fields: Fields, model: ServedModel) -> None:
+def _take_model(fields: Fields, model: ServedModel) -> None:
     name = fields.text("model")
-    if name is not None and name != model.name:
-        raise UnknownModel(f"the model {name!r} is not served here; this is {model.name!r}", "model_not_found", "model")
+    if name is not None:
+        check_model(name, model.name)
+
+
+def check_model(name: str, served: str) -> None:
+    if name != served:
+        raise UnknownModel(f"the model {name!r} is not served here; this is {served!r}", "model_not_found", "model")
 
 
 def _take_sampling(fields: Fields, model: ServedModel, min_tokens: int) -> SamplingParams:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Receive, Scope, Send
 
-from inference.server.errors import ApiError
+from inference.server.errors import ApiError, internal_error
 
 T = TypeVar("T")
 
@@ -60,8 +60,17 @@ class EventStream:
                 async for chunk in events:
                     await send({"type": "http.response.body", "body": chunk, "more_body": True})
             except ApiError as error:
-                await send({"type": "http.response.body", "body": event(error.body()), "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
+                await self._end(send, event(error.body()))
+            except OSError:  # nobody is there to be told
+                raise
+            except Exception:  # a mistake of our own: the reader is told, the log has it
+                await self._end(send, event(internal_error().body()))
+                raise
+            else:
+                await self._end(send)
+
+    async def _end(self, send: Send, last: bytes = b"") -> None:
+        await send({"type": "http.response.body", "body": last, "more_body": False})
 
 
 async def while_connected(request: Request, work: Coroutine[Any, Any, T]) -> T:

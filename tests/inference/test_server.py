@@ -14,9 +14,11 @@ import httpx
 import openai
 import pytest
 from openai import OpenAI
+from starlette.testclient import TestClient
 
 from inference.server import streaming
 from inference.server import worker as worker_module
+from inference.server.app import create_app
 from inference.server.worker import Worker
 from inference.tokenizer import Tokenizer
 from tests.inference.asking import QUESTION, eventually, post, read_metrics
@@ -43,6 +45,23 @@ def test_a_key_is_asked_for_except_of_health(start_server: ServerStarter) -> Non
             client.models.list()
     with OpenAI(base_url=f"{server.url}/v1", api_key="sesame", max_retries=0) as client:
         assert [model.id for model in client.models.list()] == ["guarded"]
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [
+        ("Bearer s\u00e9same", 200),
+        ("bearer  s\u00e9same", 200),
+        ("s\u00e9same", 401),
+        ("Basic s\u00e9same", 401),
+        ("Bearer", 401),
+        ("Bearer s\u00e9sam", 401),
+    ],
+)
+def test_a_key_is_a_bearers(header: str, status: int) -> None:
+    client = TestClient(create_app(Worker(lambda report: pytest.fail("never loaded")), api_key="s\u00e9same"))
+    response = client.get("/metrics", headers=[(b"authorization", header.encode())])
+    assert response.status_code == status
 
 
 @pytest.mark.parametrize("streaming", [True, False])
@@ -184,10 +203,6 @@ def test_a_next_turn_finds_the_conversation_in_the_cache(server: RunningServer) 
 
 
 def test_before_the_model_is_loaded_requests_are_told_to_wait() -> None:
-    from starlette.testclient import TestClient
-
-    from inference.server.app import create_app
-
     def never(report: object) -> Any:
         raise ValueError("no such weights")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.inference.conftest import RunningServer, ServerStarter, write_tokeniz
 def test_a_chat_completion(client: OpenAI) -> None:
     answer = client.chat.completions.create(model="tiny", messages=QUESTION, max_tokens=12, seed=4)
     assert answer.model == "tiny" and answer.object == "chat.completion"
+    assert abs(answer.created - time.time()) < 60, "when it was asked, not when the worker started"
     assert answer.choices[0].finish_reason == "length"
     assert answer.choices[0].message.role == "assistant" and answer.choices[0].message.content
     assert answer.usage is not None and answer.usage.completion_tokens == 12

@@ -71,11 +71,58 @@ def test_what_is_not_supported_is_refused_by_name(server: RunningServer, option:
     assert error["type"] == "invalid_request_error" and error["code"]
 
 
+NUMBERS = "temperature top_p repetition_penalty presence_penalty frequency_penalty".split()
+COUNTS = "max_tokens max_completion_tokens top_k seed n".split()
+SWITCHES = ["stream", "return_token_ids"]
+WRONG = [("a string", str), (3, int), (1.25, float), (True, bool), ([[]], list), ({"a": 1}, dict)]
+KINDS: dict[str, tuple[type, ...]] = {
+    **{name: (int, float) for name in NUMBERS},
+    **{name: (int,) for name in COUNTS},
+    **{name: (bool,) for name in SWITCHES},
+    **{name: (str,) for name in ("model", "user")},
+    "stop": (str,),
+    "stream_options": (),
+}
+
+
+@pytest.mark.parametrize(
+    ("path", "more"),
+    [
+        ("/v1/chat/completions", {"messages": (), "logprobs": (bool,), "thinking": (), "response_format": ()}),
+        ("/v1/completions", {"prompt": (str,), "logprobs": (int,), "echo": (bool,), "suffix": ()}),
+    ],
+)
+def test_every_field_refuses_every_wrong_type(
+    server: RunningServer, path: str, more: dict[str, tuple[type, ...]]
+) -> None:
+    good: dict[str, Any] = {"prompt": "the cat"} if "prompt" in more else {"messages": QUESTION}
+    with httpx.Client(base_url=server.url) as client:
+        for name, kinds in (KINDS | more).items():
+            for value, kind in WRONG:
+                if kind in kinds:
+                    continue
+                response = client.post(path, json=good | {"max_tokens": 1, name: value})
+                assert response.status_code == 400, (name, value)
+                assert response.json()["error"]["param"].startswith(name), (name, value)
+
+
 def test_nulls_are_absent_options(server: RunningServer) -> None:
     assert post(server, tools=None, stop=None, temperature=None, seed=None).status_code == 200
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"\xff\xfe", b"[" * 100_000, b'{"prompt": "\\ud800"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"prompt": "\\ud800"}',
+        b'{"prompt": "\xed\xa0\x80"}',
+        '{"prompt": "\\ud800"}'.encode("utf-16"),
+        b'{"seed": 1' + b"0" * 5000 + b"}",
+    ],
+)
 def test_a_body_that_is_no_json_is_refused(server: RunningServer, body: bytes) -> None:
     response = httpx.post(f"{server.url}/v1/chat/completions", content=body)
     assert response.status_code == 400 and response.json()["error"]["code"] == "invalid_json"
@@ -90,10 +137,23 @@ def test_a_prompt_that_is_too_long_names_both_numbers(client: OpenAI, tokenizer:
     assert str(TINY_CONTEXT) in caught.value.message and str(num_tokens) in caught.value.message
 
 
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions"])
+def test_a_text_that_cannot_fit_is_refused_before_it_is_tokenised(server: RunningServer, path: str) -> None:
+    text = "cat " * 500_000
+    field = {"prompt": text} if path == "/v1/completions" else {"messages": [{"role": "user", "content": text}]}
+    error = post(server, path, **field).json()["error"]
+    assert error["code"] == "context_length_exceeded" and "has at least" in error["message"]
+    assert error["param"] == next(iter(field))
+
+
 def test_another_model_is_not_found(client: OpenAI) -> None:
     with pytest.raises(openai.NotFoundError) as caught:
         client.chat.completions.create(model="gpt-9", messages=QUESTION)
     assert caught.value.code == "model_not_found"
+    with pytest.raises(openai.NotFoundError) as caught:
+        client.models.retrieve("gpt-9")
+    assert caught.value.code == "model_not_found"
+    assert client.models.retrieve("tiny").id == "tiny"
 
 
 @pytest.mark.parametrize("prompt", ["", [], [[]], [1.5], [["x"]], [400], [-1], None, {"a": 1}, ["x"] * 65])
