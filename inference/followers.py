@@ -91,8 +91,9 @@ class Followers(Generic[Settings]):
         self._is_ending = False
 
     def __enter__(self) -> Self:
-        for process in self._processes:
+        for rank, process in enumerate(self._processes, start=1):
             process.start()
+            logger.info("process %d of %d has pid %d", rank, self._size, process.pid)
         return self
 
     def __exit__(self, *exception: object) -> None:
