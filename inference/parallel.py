@@ -70,7 +70,7 @@ class Ranks:
         """Over all ranks, in fp32, the same bits on each; `x` may be overwritten."""
         if self.size == 1:
             return x
-        x = x.float()
+        x = x.float().contiguous()
         dist.all_reduce(x)
         return x
 
@@ -104,6 +104,8 @@ def join(directory: Path, rank: int, size: int, device: str) -> Ranks:
     """Waits for the other processes of this host; they find each other by a file in `directory`, over loopback."""
     for name in ("GLOO_SOCKET_IFNAME", "NCCL_SOCKET_IFNAME"):
         os.environ.setdefault(name, socket.if_nameindex()[0][1])
+    if device == "cuda":
+        torch.cuda.set_device(rank)
     dist.init_process_group(
         "gloo" if device == "cpu" else "cpu:gloo,cuda:nccl",
         init_method=f"file://{directory / 'ranks'}",

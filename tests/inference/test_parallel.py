@@ -31,13 +31,13 @@ from inference.model import Model, load_model
 from inference.model.linear import Arithmetic
 from inference.model.moe import MoE
 from inference.parallel import ALONE, Ranks, check_divisible
-from tests.inference.asking import QUESTION, eventually, post
-from tests.inference.conftest import RunningServer
+from tests.inference.asking import QUESTION, eventually, post, read_metrics
+from tests.inference.conftest import TINY_VOCAB, RunningServer, ServerStarter, write_tokenizer
 from tests.inference.plain_reference import random_tensors
 from tests.inference.stepping import Stepper, random_tokens
 from tests.inference.test_extended_family import GROUPED
 
-TOLERANCE = 1e-5
+TOLERANCE = 2e-5
 NUM_TOKENS, CHUNKS = 40, [17, 1, 13]  # the rest one by one
 
 RELEASED_LIKE = ModelConfig(
@@ -237,12 +237,21 @@ class Served:
         return sum(state[3] == str(self.worker.pid) and state[0] != "Z" for state in states)
 
 
+@pytest.fixture(scope="module")
+def checkpoint(directory: Path) -> Path:
+    """One that can be asked in words, and drafts."""
+    path = directory / "asked"
+    write(path, Case(replace(RELEASED_LIKE, vocab_size=TINY_VOCAB, index_topk=64, num_nextn_predict_layers=1)))
+    write_tokenizer(path)
+    return path
+
+
 @pytest.fixture
-def served(tiny_checkpoint: Path, tmp_path: Path) -> Iterator[Served]:
+def served(checkpoint: Path, tmp_path: Path) -> Iterator[Served]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "inference", "serve", "--model", str(tiny_checkpoint), "--port", str(port)]
+    command = [sys.executable, "-m", "inference", "serve", "--model", str(checkpoint), "--port", str(port)]
     command += ["--processes", "2", "--dtype", "float32", "--num-blocks", "32", "--grace-s", "0.5"]
     log = tmp_path / "log"
     with (
@@ -271,8 +280,11 @@ def wait_ready(served: Served) -> None:
         time.sleep(0.05)
 
 
-def test_two_processes_answer_as_one_and_end_with_the_first(served: Served, server: RunningServer) -> None:
+def test_two_processes_answer_as_one_and_end_with_the_first(
+    served: Served, checkpoint: Path, start_server: ServerStarter
+) -> None:
     """The long prompt is above index_topk and takes a block of the cache, which the second asking finds."""
+    server = start_server(model=checkpoint)
     both = RunningServer(served.url, server.worker)
     long = " ".join(["the cat sat on the mat and the dog was not there"] * 12)
     for body in (
@@ -284,6 +296,7 @@ def test_two_processes_answer_as_one_and_end_with_the_first(served: Served, serv
     ):
         got, right = (said(post(server, **body).json()) for server in (both, server))
         assert got == right
+    assert read_metrics(both)["sonde_spec_draft_tokens_total"] > 0
     served.worker.send_signal(signal.SIGTERM)
     assert served.worker.wait(timeout=30) == 0
     eventually(lambda: served.num_processes() == 0)
