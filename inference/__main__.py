@@ -60,6 +60,7 @@ def _serve(options: argparse.Namespace) -> int:
             threads=options.threads or max(1, int(DEFAULT_THREADS) // options.processes),
             processes=options.processes,
             arithmetic=options.arithmetic,
+            weights=options.weights,
             fp8_cache=options.fp8_cache,
             speculate=not options.no_speculation,
             max_wait_s=options.max_wait_s,
@@ -127,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     serve.add_argument("--processes", type=_positive, default=1, help="that compute the model together, on this host")
     serve.add_argument(
         "--arithmetic", choices=["exact", "reference"], default="exact", help="reference: round as the FP8 release does"
+    )
+    serve.add_argument(
+        "--weights",
+        choices=["auto", "int8", "full"],
+        default="auto",
+        help="int8: also a copy in int8, for steps of few tokens; auto: that on a CPU in bfloat16; full: without",
     )
     serve.add_argument("--fp8-cache", action="store_true", help="caches in FP8, as published; one latent a token only")
     serve.add_argument("--no-speculation", action="store_true", help="leave the checkpoint's draft layer out")

@@ -30,7 +30,7 @@ from inference.engine import Engine
 from inference.followers import Followers, Join, LeadingModel, follow
 from inference.fp8_cache import Fp8PagedCache, fp8_block_size_bytes
 from inference.model import Model, load_model
-from inference.model.linear import Arithmetic
+from inference.model.linear import Arithmetic, Weights
 from inference.parallel import ALONE, Ranks, check_divisible
 from inference.scheduler import Scheduler
 from inference.sequence import GenerationRequest, SamplingParams
@@ -66,6 +66,7 @@ class ServeSettings:
     cache_gib: float | None = None
     threads: int = 1
     arithmetic: Arithmetic = "exact"
+    weights: Weights = "auto"
     fp8_cache: bool = False
     speculate: bool = True  # where the checkpoint has a draft layer
     processes: int = 1  # that compute the model together, each with `threads`, or with a CUDA device of its own
@@ -130,7 +131,9 @@ def _load_share(settings: ServeSettings, report: Report, ranks: Ranks) -> tuple[
     device = settings.device if ranks.size == 1 or settings.device == "cpu" else f"{settings.device}:{ranks.rank}"
     dtype = DTYPES[settings.dtype]
     report("loading weights")
-    model = load_model(settings.model, device, dtype, report, settings.arithmetic, settings.speculate, ranks)
+    model = load_model(
+        settings.model, device, dtype, report, settings.arithmetic, settings.speculate, ranks, settings.weights
+    )
     num_blocks = _num_blocks(settings, model.config)
     report(f"reserving {num_blocks} blocks of cache")
     make_cache = Fp8PagedCache if settings.fp8_cache else PagedCache

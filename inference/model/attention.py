@@ -19,7 +19,7 @@ from inference.batch import Batch
 from inference.cache import Blocks, PagedCache, as_blocks
 from inference.config import ModelConfig
 from inference.model.indexer import Indexer, hide_future, score, select_topk
-from inference.model.linear import Linear
+from inference.model.linear import Linear, Products
 from inference.model.norm import RMSNorm
 from inference.model.rope import rotate_neighbours
 from inference.quantization import round_groups
@@ -118,8 +118,10 @@ def _steps(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
 
 
 class Attention:
-    def __init__(self, config: ModelConfig, layer: int, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
-        self._fp8 = fp8
+    def __init__(
+        self, config: ModelConfig, layer: int, tensor: Callable[[str], Tensor], products: Products = "plain"
+    ) -> None:
+        self._fp8 = products == "fp8"
         self._config = config
         self._layer = layer
         heads, groups = config.num_attention_heads, config.num_latent_groups
@@ -128,12 +130,12 @@ class Attention:
         key = tensor("kv_a_proj_with_mqa.weight")
         index_key = tensor("indexer.wk.weight")
         # Everything that reads x in one product: one [1,576]x[576,1024] instead of three, 120 -> 50 us.
-        self._input = Linear(torch.cat((query, key, index_key)), fp8)
+        self._input = Linear(torch.cat((query, key, index_key)), products)
         self._input_widths = [len(query), groups * rank, groups * config.qk_rope_head_dim, len(index_key)]
         self._query_norm: RMSNorm | None = None
         if config.q_lora_rank is not None:
             self._query_norm = RMSNorm(tensor("q_a_layernorm.weight"), config.rms_norm_eps)
-            self._query_b = Linear(tensor("q_b_proj.weight"), fp8)
+            self._query_b = Linear(tensor("q_b_proj.weight"), products)
         self._latent_norm: RMSNorm | None = None
         if config.kv_latent_norm:
             self._latent_norm = RMSNorm(tensor("kv_a_layernorm.weight"), config.rms_norm_eps)
@@ -142,14 +144,14 @@ class Attention:
         self._key_up_HNR = kv_b_HXR[:, :nope].clone()
         self._value_up_HVR: Tensor | None = None
         output = tensor("o_proj.weight")
-        if rank <= config.v_head_dim and not fp8:
+        if rank <= config.v_head_dim and not self._fp8:
             # The value half of kv_b folds into o_proj without making it larger; FP8 rounds between the two.
             output = _fold(torch.unflatten(output, 1, (heads, -1)), value_up_HVR)
         else:
             self._value_up_HVR = value_up_HVR.clone()
-        self._output = Linear(output, fp8)
+        self._output = Linear(output, products)
         self._expands = self._value_up_HVR is not None and _expanding_pays(config)
-        self._indexer = Indexer(config, lambda name: tensor(f"indexer.{name}"), fp8)
+        self._indexer = Indexer(config, lambda name: tensor(f"indexer.{name}"), products)
 
     def __call__(self, x_TD: Tensor, step: Step, cache: PagedCache) -> Tensor:
         """x_TD is normalised and in the model's type; returns (T, D) in the same type."""
@@ -285,6 +287,12 @@ class Attention:
         """Softmax in fp32 over the C keys of each head's group: (T, H, Y)."""
         if key_GCX.shape[-1] != value_GCY.shape[-1]:
             return self._softmax_average_folded(query_THX, key_GCX, value_GCY, visible_TC)
+        if len(query_THX) == 1:  # a group's heads as rows: else the operator copies the keys for each head
+            query_1GXX = query_THX.view(1, len(key_GCX), -1, query_THX.shape[-1])
+            out_1GXY = F.scaled_dot_product_attention(
+                query_1GXX, key_GCX[None], value_GCY[None], scale=self._config.softmax_scale
+            )
+            return out_1GXY.flatten(1, 2)
         out_1HTY = F.scaled_dot_product_attention(
             query_THX.transpose(0, 1)[None],
             key_GCX[None],

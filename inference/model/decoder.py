@@ -16,7 +16,7 @@ from inference.cache import PagedCache
 from inference.config import ModelConfig
 from inference.model.attention import Attention, Step, plan_step
 from inference.model.draft import Draft
-from inference.model.linear import Arithmetic
+from inference.model.linear import Arithmetic, Head, Products
 from inference.model.moe import DenseMLP, MoE
 from inference.model.norm import RMSNorm
 from inference.model.rope import Rope
@@ -29,31 +29,31 @@ class DecoderLayer:
         config: ModelConfig,
         layer: int,
         tensor: Callable[[str], Tensor],
-        fp8: bool = False,
+        products: Products = "plain",
         ranks: Ranks = ALONE,
     ) -> None:
         self._ranks = ranks
         self._attention_norm = RMSNorm(tensor("input_layernorm.weight"), config.rms_norm_eps)
         self._mlp_norm = RMSNorm(tensor("post_attention_layernorm.weight"), config.rms_norm_eps)
-        self._attention = Attention(config, layer, lambda name: tensor(f"self_attn.{name}"), fp8)
+        self._attention = Attention(config, layer, lambda name: tensor(f"self_attn.{name}"), products)
         self.mlp: DenseMLP | MoE
         if config.is_dense(layer):
             gate, up, down = (tensor(f"mlp.{part}_proj.weight") for part in ("gate", "up", "down"))
-            self.mlp = DenseMLP(gate, up, down, fp8=fp8)
+            self.mlp = DenseMLP(gate, up, down, products=products)
         else:
-            self.mlp = MoE(config, lambda name: tensor(f"mlp.{name}"), fp8, ranks)
+            self.mlp = MoE(config, lambda name: tensor(f"mlp.{name}"), products, ranks)
 
     def __call__(
         self, hidden_TD: Tensor, step: Step, cache: PagedCache, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor | None]:
-        """hidden_TD in fp32; returns it updated, and the experts each token chose (None in a dense layer)."""
+        """Updates hidden_TD, fp32, in place; returns it and the experts each token chose (None in a dense layer)."""
         attended_TD = self._attention(self._attention_norm(hidden_TD).to(dtype), step, cache)
-        hidden_TD = hidden_TD + self._ranks.sum(attended_TD)
+        hidden_TD.add_(self._ranks.sum(attended_TD))
         normed_TD = self._mlp_norm(hidden_TD)
         if isinstance(self.mlp, DenseMLP):
-            return hidden_TD + self._ranks.sum(self.mlp(normed_TD.to(dtype))), None
+            return hidden_TD.add_(self._ranks.sum(self.mlp(normed_TD.to(dtype)))), None
         out_TD, ids_TK = self.mlp(normed_TD.to(dtype), normed_TD)
-        return hidden_TD + self._ranks.sum(out_TD), ids_TK
+        return hidden_TD.add_(self._ranks.sum(out_TD)), ids_TK
 
 
 class Model:
@@ -69,22 +69,23 @@ class Model:
         tensor: Callable[[str], Tensor],
         arithmetic: Arithmetic = "exact",
         ranks: Ranks = ALONE,
+        int8: bool = False,
     ) -> None:
         self._ranks = ranks
         self._vocabulary = ranks.range_of(config.vocab_size)
         self.config = config = ranks.share(config)
         embedding = tensor("model.embed_tokens.weight")
         self.dtype, self.device = embedding.dtype, embedding.device
-        # Logits are fp32. Where the head is tied, its fp32 rows rounded back are the embedding exactly: one copy does.
-        self._head_VD = (embedding if config.tie_word_embeddings else tensor("lm_head.weight")).float()
-        self._embedding_VD = self._head_VD if config.tie_word_embeddings else embedding
+        self._head = Head(embedding if config.tie_word_embeddings else tensor("lm_head.weight"))
+        self._embedding_VD = embedding
+        self._products: Products = "fp8" if arithmetic == "reference" else "int8" if int8 else "plain"
         self._norm = RMSNorm(tensor("model.norm.weight"), config.rms_norm_eps)
         self._rope = Rope(config, self.device)
         self.layers = [
-            DecoderLayer(config, layer, partial(_layer_tensor, tensor, layer), arithmetic == "reference", ranks)
+            DecoderLayer(config, layer, partial(_layer_tensor, tensor, layer), self._products, ranks)
             for layer in range(config.num_hidden_layers)
         ]
-        self._draft = self._read_draft(tensor, arithmetic) if config.num_nextn_predict_layers else None
+        self._draft = self._read_draft(tensor) if config.num_nextn_predict_layers else None
         self._newest: tuple[Tensor, Step] | None = None  # hidden states of the step that can be drafted from
         self.expert_counts = torch.zeros(
             config.num_hidden_layers, config.n_routed_experts, dtype=torch.int64, device=self.device
@@ -120,14 +121,14 @@ class Model:
         next_TD = self._embed(batch.token_ids_T)
         return self._logits(self._draft(next_TD, self._norm(hidden_TD), step, cache)[batch.logits_rows_L])
 
-    def _read_draft(self, tensor: Callable[[str], Tensor], arithmetic: Arithmetic) -> Draft:
+    def _read_draft(self, tensor: Callable[[str], Tensor]) -> Draft:
         """Of several draft layers the first."""
         number = self.config.num_hidden_layers
         own = partial(_layer_tensor, tensor, number)
-        return Draft(self.config, DecoderLayer(self.config, number, own, arithmetic == "reference", self._ranks), own)
+        return Draft(self.config, DecoderLayer(self.config, number, own, self._products, self._ranks), own)
 
     def _logits(self, normed_LD: Tensor) -> Tensor:
-        return self._ranks.gather_logits(F.linear(normed_LD, self._head_VD))
+        return self._ranks.gather_logits(self._head(normed_LD))
 
     def _embed(self, token_ids_T: Tensor) -> Tensor:
         """fp32 (T, D); of several ranks each adds the rows of its part of the vocabulary."""

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inference.config import ModelConfig
-from inference.model.linear import Linear
+from inference.model.linear import Linear, Products
 from inference.model.rope import rotate_halves
 from inference.quantization import round_groups
 
@@ -25,12 +25,12 @@ KEY_NORM_EPS = 1e-6  # of the published reference, independent of rms_norm_eps
 class Indexer:
     """Queries and keys of one layer. The key projection itself is fused with the layer's other inputs."""
 
-    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor], fp8: bool = False) -> None:
+    def __init__(self, config: ModelConfig, tensor: Callable[[str], Tensor], products: Products = "plain") -> None:
         self._config = config
         query = tensor("wq_b.weight")
         self._dtype = query.dtype
-        self._query = Linear(query, fp8)
-        self._hadamard_JJ = hadamard(config.index_head_dim).to(query.device) if fp8 else None
+        self._query = Linear(query, products)
+        self._hadamard_JJ = hadamard(config.index_head_dim).to(query.device) if products == "fp8" else None
         self._weights = tensor("weights_proj.weight").float()
         self._norm_weight = tensor("k_norm.weight").float()
         self._norm_bias = tensor("k_norm.bias").float()

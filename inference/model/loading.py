@@ -12,7 +12,7 @@ from torch import Tensor
 from inference.checkpoint import Checkpoint, open_checkpoint
 from inference.layout import is_correction_bias, is_quantized, part_of
 from inference.model.decoder import Model
-from inference.model.linear import Arithmetic
+from inference.model.linear import Arithmetic, Weights
 from inference.parallel import ALONE, Ranks, check_divisible
 from inference.quantization import round_blocks
 
@@ -29,21 +29,26 @@ def load_model(
     arithmetic: Arithmetic = "exact",
     speculate: bool = True,
     ranks: Ranks = ALONE,
+    weights: Weights = "full",
 ) -> Model:
     """ValueError names the first key or tensor that does not fit; fp16 is refused, a CPU is 1000 times slower in it.
 
     `report` hears of every layer that begins to load. Reference arithmetic needs FP8 weights: what the checkpoint does
     not store so is rounded to what FP8 would hold. A draft layer is read where there is one, unless not to `speculate`.
+    int8 weights are for exact bfloat16 on a CPU; "auto" takes them there.
     """
     if dtype not in (torch.float32, torch.bfloat16):
         raise ValueError(f"dtype = {dtype}: must be torch.float32 or torch.bfloat16")
+    fits_int8 = (device, dtype, arithmetic) == ("cpu", torch.bfloat16, "exact")
+    if weights == "int8" and not fits_int8:
+        raise ValueError(f"weights = int8: for exact bfloat16 on a cpu, not {arithmetic} {dtype} on {device}")
     started = time.perf_counter()
     with open_checkpoint(path) as checkpoint:
         num_drafts = 1 if speculate and checkpoint.has_draft else 0
         config = replace(checkpoint.config, num_nextn_predict_layers=num_drafts)
         check_divisible(config, ranks.size, arithmetic == "reference")
         reader = _Reader(checkpoint, config.num_cache_layers, device, dtype, report, arithmetic, ranks)
-        model = Model(config, reader, arithmetic, ranks)
+        model = Model(config, reader, arithmetic, ranks, int8=fits_int8 and weights != "full")
     logger.info("model loaded layers=%d dtype=%s %.2fs", len(model.layers), dtype, time.perf_counter() - started)
     return model
 

@@ -15,27 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inference.config import ModelConfig
-from inference.model.linear import Linear
+from inference.model.linear import GatedLinear, Linear, Products
 from inference.parallel import ALONE, Ranks
 
 
 class DenseMLP:
-    """down(silu(gate x) * up x), gate and up in one product, the activation in fp32."""
+    """down(silu(gate x) * up x)."""
 
-    def __init__(self, gate: Tensor, up: Tensor, down: Tensor, *, fp8: bool = False) -> None:
-        self._gate_up = Linear(torch.cat((gate, up)), fp8)
-        self._down = Linear(down, fp8)
+    def __init__(self, gate: Tensor, up: Tensor, down: Tensor, *, products: Products = "plain") -> None:
+        self.activate = GatedLinear(gate, up, products)
+        self.down = Linear(down, products)
 
     def __call__(self, x_TD: Tensor) -> Tensor:
-        return self._down(self.activate(x_TD).to(x_TD.dtype))
-
-    def activate(self, x_TD: Tensor) -> Tensor:
-        """fp32, before the way down."""
-        gate, up = self._gate_up(x_TD).chunk(2, dim=-1)
-        return F.silu(gate.float()) * up
-
-    def down(self, activated: Tensor) -> Tensor:
-        return self._down(activated)
+        return self.down(self.activate(x_TD).to(x_TD.dtype))
 
 
 class Gate:
@@ -66,7 +58,11 @@ class MoE:
     """Of several ranks each holds a range of the experts and a share of the shared one's width; their sum is meant."""
 
     def __init__(
-        self, config: ModelConfig, tensor: Callable[[str], Tensor], fp8: bool = False, ranks: Ranks = ALONE
+        self,
+        config: ModelConfig,
+        tensor: Callable[[str], Tensor],
+        products: Products = "plain",
+        ranks: Ranks = ALONE,
     ) -> None:
         self._width = config.moe_intermediate_size
         self.gate = Gate(config, tensor("gate.weight"), tensor("gate.e_score_correction_bias"))
@@ -81,13 +77,13 @@ class MoE:
         shared = [tuple(tensor(f"shared_experts.{part}_proj.weight") for part in parts)] if has_shared else []
         self._shared_width = len(shared[0][0]) if shared else 0
         self._wide: DenseMLP | None = None
-        if len(experts) <= config.num_experts_per_tok and not fp8:  # FP8 rounds before the weights come in
+        if len(experts) <= config.num_experts_per_tok and products != "fp8":  # FP8 rounds before the weights come in
             gates, ups, downs = zip(*shared, *experts, strict=True)
-            self._wide = DenseMLP(torch.cat(gates), torch.cat(ups), torch.cat(downs, dim=1))
+            self._wide = DenseMLP(torch.cat(gates), torch.cat(ups), torch.cat(downs, dim=1), products=products)
             return
-        self._shared = DenseMLP(*shared[0], fp8=fp8) if shared else None
+        self._shared = DenseMLP(*shared[0], products=products) if shared else None
         experts.reverse()  # taken one by one, so that no layer is ever held twice
-        self._experts = [DenseMLP(*experts.pop(), fp8=fp8) for _ in range(self.num_distinct)]
+        self._experts = [DenseMLP(*experts.pop(), products=products) for _ in range(self.num_distinct)]
 
     @property
     def is_wide(self) -> bool:
@@ -105,7 +101,8 @@ class MoE:
 
     def _evaluate_wide(self, wide: DenseMLP, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
         activated = wide.activate(x_TD)
-        torch.unflatten(activated[:, self._shared_width :], -1, (-1, self._width)).mul_(weights_TU[..., None])
+        routed_TUF = torch.unflatten(activated[:, self._shared_width :], -1, (-1, self._width))
+        routed_TUF.mul_(weights_TU.to(activated.dtype)[..., None])  # of one type: 630 -> 190 us for 512 rows
         return wide.down(activated.to(x_TD.dtype))
 
     def _evaluate_chosen(self, x_TD: Tensor, weights_TU: Tensor) -> Tensor:

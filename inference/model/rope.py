@@ -52,8 +52,8 @@ class Rope:
 
 def rotate_neighbours(x_THP: Tensor, factors: Tensor) -> Tensor:
     """Pairs (2i, 2i+1), as MLA does. Keeps the type of `x_THP`."""
-    pairs = torch.view_as_complex(torch.unflatten(x_THP.float(), -1, (-1, 2)))
-    return torch.view_as_real(pairs * factors).flatten(-2).to(x_THP.dtype)
+    pairs = torch.view_as_complex(torch.unflatten(x_THP.to(torch.float32, copy=True), -1, (-1, 2)))
+    return torch.view_as_real(pairs.mul_(factors)).flatten(-2).to(x_THP.dtype)
 
 
 def rotate_halves(x_THP: Tensor, factors: Tensor) -> Tensor:
