@@ -5,7 +5,7 @@ python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PA
 python -m inference import-smollm2 --out DIR [--dtype bfloat16]
 python -m inference convert --model DIR --out DIR --to bfloat16|float32|fp8|int8
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
-python -m inference bench --model DIR [--rounds 5]
+python -m inference bench --model DIR [--cases prefill,decode] [--rounds 5] [--sweep-peer]
 """
 
 from __future__ import annotations
@@ -77,11 +77,11 @@ def _import_smollm2(options: argparse.Namespace) -> int:
 
 
 def _bench(options: argparse.Namespace) -> int:
-    from inference.bench import run
+    from inference.bench.run import BenchSettings, run
     from inference.serve import ServeSettings
 
-    settings = ServeSettings(options.model, device=options.device, dtype=options.dtype, threads=options.threads)
-    return run(settings, options.rounds)
+    serve = ServeSettings(options.model, device=options.device, dtype=options.dtype, threads=options.threads)
+    return run(BenchSettings(serve, options.cases, options.rounds, options.sweep_peer))
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -144,12 +144,14 @@ def _parser() -> argparse.ArgumentParser:
     importer.add_argument("--out", type=Path, required=True)
     importer.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
 
-    bench = commands.add_parser("bench", help="measure the engine on this machine")
+    bench = commands.add_parser("bench", help="measure the engine on this machine, beside llama.cpp")
     bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
     bench.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     bench.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
     bench.add_argument("--threads", type=_positive, default=DEFAULT_THREADS, help="CPU threads of the model")
+    bench.add_argument("--cases", type=lambda text: text.split(","), default=[], help="names with commas; default: all")
     bench.add_argument("--rounds", type=_positive, default=5)
+    bench.add_argument("--sweep-peer", action="store_true", help="first find the settings that suit llama.cpp best")
 
     converter = commands.add_parser("convert", help="write a checkpoint in another number format")
     converter.add_argument("--model", type=_directory, required=True, help="checkpoint directory")

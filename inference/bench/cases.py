@@ -1,0 +1,275 @@
+"""What is compared, case by case. Each starts the sides it needs and returns lines of the table."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from inference.bench import peer
+from inference.bench.busy import busy_processes
+from inference.bench.measure import Goal, Row, compare, in_turns
+from inference.bench.ours import settings_of
+from inference.bench.server import Server
+from inference.bench.side import RemoteSide, Side
+from inference.bench.texts import Texts
+from inference.bench.variants import with_config, with_distinct_experts
+from inference.config import ModelConfig
+from inference.serve import ServeSettings
+
+BLOCK = 64
+STREAMS = 8
+SPARSE_TOPK = 512
+START_GOAL_S = 3.0
+
+
+@dataclass(slots=True)
+class Bench:
+    """What every case needs. `about` collects what each kind of side tells of itself."""
+
+    settings: ServeSettings
+    rounds: int
+    gguf: Path | None = None
+    best: dict[peer.Use, dict[str, Any]] = field(default_factory=lambda: dict(peer.BEST))
+    about: dict[str, Any] = field(default_factory=dict)
+    texts: Texts = field(init=False)
+    context: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.texts = Texts(self.settings.model)
+        self.context = ModelConfig.from_file(self.settings.model).max_position_embeddings
+
+    def fit(self, num_tokens: int, and_written: int = 0) -> int:
+        """As many tokens, or what the context leaves."""
+        return min(num_tokens, self.context - and_written - 1)
+
+    def deep(self) -> int:
+        """Nearly the whole context, and one token more than whole blocks.
+
+        The next round then finds all but that token in the cache and goes on right behind it, as the first did.
+        """
+        return (min(8000, self.context - 2 * BLOCK) // BLOCK) * BLOCK + 1
+
+    @contextmanager
+    def ours(self, name: str = "ours", **changes: Any) -> Iterator[RemoteSide]:
+        with RemoteSide("ours", settings_of(replace(self.settings, **changes))) as side:
+            yield self._introduced(name, side)
+
+    @contextmanager
+    def peers(self, use: peer.Use, num_sequences: int = 1, threads: int | None = None) -> Iterator[list[RemoteSide]]:
+        """The peer with its best settings; nobody where it is missing."""
+        if self.gguf is None:
+            yield []
+            return
+        threads = threads or self.settings.threads
+        with peer.start(self.gguf, threads, num_sequences, **self.best[use]) as side:
+            yield [self._introduced(f"{peer.NAME} {use}", side)]
+
+    def _introduced(self, name: str, side: RemoteSide) -> RemoteSide:
+        self.about.setdefault(name, side.about())
+        return side
+
+
+def prefill(bench: Bench) -> Iterator[Row]:
+    """Seconds are told as tokens a second."""
+    with bench.ours() as ours, bench.peers("prefill") as peers:
+        for length in (bench.fit(512), bench.fit(2048)):
+
+            def speed(side: Side, number: int, length: int = length) -> float:
+                return length / side.prefill(bench.texts.document(number, length))
+
+            yield _beside_peer("prefill", f"prefill of {length} tokens", speed, ours, peers, bench.rounds, 4.0)
+
+
+def decode(bench: Bench) -> Iterator[Row]:
+    length = bench.fit(512, 128)
+
+    def speed(side: Side, number: int) -> float:
+        return side.decode([bench.texts.document(number, length)], 128).tokens_per_s
+
+    with bench.ours() as ours, bench.peers("decode") as peers:
+        what = f"decode, one stream, 128 tokens after {length}"
+        yield _beside_peer("decode", what, speed, ours, peers, bench.rounds, 1.2)
+
+
+def deep(bench: Bench) -> Iterator[Row]:
+    """Every round continues one document: reading it takes minutes, writing a second."""
+    document = bench.texts.document(0, bench.deep())
+
+    def speed(side: Side, number: int) -> float:
+        return side.decode([document], 48).tokens_per_s
+
+    with bench.ours() as ours, bench.peers("deep") as peers:
+        what = f"decode, one stream, 48 tokens after {len(document)}"
+        yield _beside_peer("deep", what, speed, ours, peers, bench.rounds, 2.0)
+
+
+def streams(bench: Bench) -> Iterator[Row]:
+    length = bench.fit(512, 64)
+
+    def speed(side: Side, number: int) -> float:
+        documents = [bench.texts.document(STREAMS * number + i, length) for i in range(STREAMS)]
+        return side.decode(documents, 64).tokens_per_s
+
+    with bench.ours() as ours, bench.peers("streams", STREAMS) as peers:
+        what = f"decode, {STREAMS} streams at once, 64 tokens each after {length}"
+        yield _beside_peer("streams", what, speed, ours, peers, bench.rounds, 3.0)
+
+
+def second_question(bench: Bench) -> Iterator[Row]:
+    """A new document each round, and two questions on it."""
+    first, second = (bench.texts.question(text) for text in ("What is this about?", "Who is named in it, and why?"))
+    length = bench.fit(2048, len(first) + len(second))
+    with bench.ours() as ours:
+        firsts, seconds = in_turns(
+            [
+                lambda number: ours.prefill((*bench.texts.document(number, length), *first)),
+                lambda number: ours.prefill((*bench.texts.document(number, length), *second)),
+            ],
+            bench.rounds,
+        )
+    what = f"first token of a second question on {length} tokens"
+    yield compare("second-question", what, "s", seconds, "the first question", firsts, Goal("at most", 0.1))
+
+
+def under_load(bench: Bench) -> Iterator[Row]:
+    """What is left of the speed while as many other processes as there are cores compute all the time."""
+    num_busy = os.cpu_count() or 1
+    length = bench.fit(512, 64)
+
+    def kept(side: Side, number: int) -> float:
+        one, other = (bench.texts.document(2 * number + i, length) for i in range(2))
+        idle = side.decode([one], 64).tokens_per_s
+        with busy_processes(num_busy):
+            return side.decode([other], 64).tokens_per_s / idle
+
+    with ExitStack() as stack:
+        peers = stack.enter_context(bench.peers("decode", threads=1))
+        for threads in sorted({1, bench.settings.threads}):
+            with bench.ours(f"ours, {threads} threads", threads=threads) as ours:
+                what = f"decode beside {num_busy} busy processes, {threads} of our threads, 1 of its"
+                yield _beside_peer("under-load", what, kept, ours, peers, bench.rounds, 1.0, "loaded / idle")
+
+
+def start(bench: Bench) -> Iterator[Row]:
+    """The first start fills the file cache."""
+    seconds = [_start_s(bench.settings) for _ in range(bench.rounds + 1)][1:]
+    what = "from `serve` to a healthy answer, files in the cache"
+    yield compare("start", what, "s", seconds, "the goal", [START_GOAL_S], Goal("at most", 1.0))
+
+
+def http(bench: Bench) -> Iterator[Row]:
+    """One client that reads its stream, against the engine without the server around it."""
+    length = bench.fit(512, 128)
+
+    def over_http(number: int) -> float:
+        server.resume()
+        speed = server.stream(bench.texts.document(number, length), 128).tokens_per_s
+        server.pause()
+        return speed
+
+    def without(number: int) -> float:
+        return ours.decode([bench.texts.document(number, length)], 128).tokens_per_s
+
+    with bench.ours() as ours, Server(bench.settings) as server:
+        served, bare = in_turns([over_http, without], bench.rounds)
+    what = f"decode over HTTP, one stream, 128 tokens after {length}"
+    yield compare("http", what, "tokens/s", served, "the engine alone", bare)
+
+
+def experts(bench: Bench) -> Iterator[Row]:
+    """Identical experts merged, as the engine finds them, against each computed by itself."""
+    length = bench.fit(512, 64)
+
+    def read(side: Side, number: int) -> float:
+        return length / side.prefill(bench.texts.document(number, length))
+
+    def write(side: Side, number: int) -> float:
+        return side.decode([bench.texts.document(number, length)], 64).tokens_per_s
+
+    with with_distinct_experts(bench.settings.model) as distinct:
+        with bench.ours() as merged, bench.ours("ours, experts apart", model=distinct) as apart:
+            for what, speed in ((f"prefill of {length} tokens", read), (f"decode after {length}", write)):
+                yield _compare_sides(
+                    "experts", f"{what}, experts merged", speed, merged, apart, "experts apart", bench.rounds
+                )
+
+
+def sparse(bench: Bench) -> Iterator[Row]:
+    """Decoding far into the context with what the indexer chooses, against all of it. Says nothing of quality."""
+    document = bench.texts.document(0, bench.deep())
+
+    def speed(side: Side, number: int) -> float:
+        return side.decode([document], 48).tokens_per_s
+
+    topk = min(SPARSE_TOPK, len(document) // 2)
+    model = bench.settings.model
+    with with_config(model, index_topk=topk) as chosen, with_config(model, index_topk=bench.context) as whole:
+        with bench.ours(f"ours, top {topk}", model=chosen) as few, bench.ours("ours, dense", model=whole) as all_:
+            what = f"decode after {len(document)} tokens, {topk} of them chosen"
+            yield _compare_sides("sparse", what, speed, few, all_, "dense", bench.rounds, Goal("at least", 1.6))
+
+
+def perplexity(bench: Bench) -> Iterator[Row]:
+    """What the served weights and arithmetic cost, where a prompt is read and where an answer is written."""
+    texts = bench.texts.held_out(bench.fit(1024))
+    goal = Goal("at most", 1.01)
+    with bench.ours() as served, bench.ours("ours, exact", **EXACT) as exact:
+        for what, rows in (("read by prompts", BLOCK), ("written token by token", 1)):
+            value, baseline = served.perplexity(texts, rows), exact.perplexity(texts, rows)
+            name = f"perplexity of {len(texts)} texts of {len(texts[0])} tokens, {what}"
+            yield compare("perplexity", name, "perplexity", [value], "the stored weights in fp32", [baseline], goal)
+
+
+EXACT: dict[str, Any] = {"dtype": "float32"}
+Case = Callable[[Bench], Iterator[Row]]
+CASES: dict[str, Case] = {
+    "prefill": prefill,
+    "decode": decode,
+    "deep": deep,
+    "streams": streams,
+    "second-question": second_question,
+    "under-load": under_load,
+    "start": start,
+    "http": http,
+    "experts": experts,
+    "sparse": sparse,
+    "perplexity": perplexity,
+}
+
+
+def _beside_peer(
+    case: str,
+    what: str,
+    speed: Callable[[Side, int], float],
+    ours: Side,
+    peers: Sequence[Side],
+    rounds: int,
+    goal: float,
+    unit: Any = "tokens/s",
+) -> Row:
+    measures = [lambda number, side=side: speed(side, number) for side in (ours, *peers)]
+    value, *others = in_turns(measures, rounds)
+    return compare(case, what, unit, value, peer.NAME, others[0] if others else (), Goal("at least", goal))
+
+
+def _compare_sides(
+    case: str,
+    what: str,
+    speed: Callable[[Side, int], float],
+    one: Side,
+    other: Side,
+    against: str,
+    rounds: int,
+    goal: Goal | None = None,
+) -> Row:
+    value, baseline = in_turns([lambda n: speed(one, n), lambda n: speed(other, n)], rounds)
+    return compare(case, what, "tokens/s", value, against, baseline, goal)
+
+
+def _start_s(settings: ServeSettings) -> float:
+    with Server(settings) as server:
+        return server.start_s
