@@ -97,6 +97,7 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
     tokenizer = Tokenizer(settings.model)
     generation_config = _read_generation_config(settings.model)
     ranks = join()
+    assert ranks.size == settings.processes, "whoever starts the others hands in how to join them"
     model, cache = _load_share(settings, report, ranks)
     leading = model if ranks.size == 1 else LeadingModel(model, ranks)
     blocks = BlockPool(cache.num_blocks, BLOCK_SIZE)

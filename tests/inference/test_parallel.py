@@ -25,12 +25,15 @@ from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.checkpoint import Quantization, open_checkpoint, save_checkpoint
 from inference.config import ModelConfig, Yarn
-from inference.followers import Followers, Join
+from inference.engine import ModelLost
+from inference.followers import Followers, Join, LeadingModel
 from inference.layout import part_of
 from inference.model import Model, load_model
 from inference.model.linear import Arithmetic
 from inference.model.moe import MoE
 from inference.parallel import ALONE, Ranks, check_divisible
+from inference.sequence import GenerationRequest, SamplingParams
+from inference.serve import ServeSettings, load
 from tests.inference.asking import QUESTION, eventually, post, read_metrics
 from tests.inference.conftest import TINY_VOCAB, RunningServer, ServerStarter, write_tokenizer
 from tests.inference.plain_reference import random_tensors
@@ -217,6 +220,16 @@ def test_serve_refuses_before_it_starts_anything(directory: Path, capsys: pytest
     arguments = ["serve", "--model", str(directory / "as released"), "--processes"]
     assert main([*arguments, "3"]) == 1
     assert capsys.readouterr().err == "inference: num_attention_heads = 4 cannot be divided among 3 processes\n"
+
+
+def test_a_call_that_not_all_could_compute_is_the_last(checkpoint: Path) -> None:
+    """Not the end of one request: the others wait somewhere in the model."""
+    engine = load(ServeSettings(checkpoint, dtype="float32", num_blocks=8), lambda stage: None).engine
+    engine.model = LeadingModel(engine.model, ALONE)  # nobody follows
+    engine.add(GenerationRequest("a", (1, 2, 3), SamplingParams(max_tokens=4)))
+    for told in ("lost each other: ", "have lost each other"):
+        with pytest.raises(ModelLost, match=told):
+            engine.step()
 
 
 @dataclass(frozen=True, slots=True)
