@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import socket
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
 import tokenizers
 import torch
@@ -153,6 +158,54 @@ def start_server(tiny_checkpoint: Path) -> Iterator[ServerStarter]:
 @pytest.fixture(scope="module")
 def server(start_server: ServerStarter) -> RunningServer:
     return start_server()
+
+
+@dataclass(frozen=True, slots=True)
+class RunningProcess:
+    url: str
+    program: subprocess.Popen[bytes]
+    log_file: Path
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text()
+
+
+ProcessStarter = Callable[..., RunningProcess]
+
+
+@pytest.fixture
+def start_process(tmp_path: Path) -> Iterator[ProcessStarter]:
+    """Starts `python -m inference serve` for a checkpoint, with these options; ready when it returns."""
+    running: list[subprocess.Popen[bytes]] = []
+
+    def start(model: Path, *options: str) -> RunningProcess:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        command = [sys.executable, "-m", "inference", "serve", "--model", str(model), "--port", str(port)]
+        command += ["--dtype", "float32", "--threads", "1", "--num-blocks", "24", *options]
+        log_file = tmp_path / "log"
+        with log_file.open("wb") as log:
+            running.append(subprocess.Popen(command, stderr=log, env=os.environ | {"OMP_NUM_THREADS": "1"}))
+        process = RunningProcess(f"http://127.0.0.1:{port}", running[-1], log_file)
+        deadline = time.monotonic() + 120
+        while not _is_ready(process.url):
+            assert process.program.poll() is None and time.monotonic() < deadline, process.log
+            time.sleep(0.05)
+        return process
+
+    yield start
+    for program in running:
+        program.kill()
+        program.wait()
+
+
+def _is_ready(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.fixture(scope="module")

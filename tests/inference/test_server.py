@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import random
 import socket
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -108,53 +107,6 @@ def test_a_crowd_that_comes_and_goes_leaves_nothing_behind(server: RunningServer
     blocks = server.worker.loaded.engine.scheduler.blocks
     eventually(lambda: blocks.num_free_blocks == blocks.num_blocks)
     server.worker.loaded.engine.scheduler.check()
-
-
-def test_every_request_ends_exactly_once_whatever_happens(
-    server: RunningServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Users with common beginnings, some answers at once and some as streams; many are refused, many go away."""
-    monkeypatch.setattr(worker_module, "MAX_REQUESTS", 16)
-    monkeypatch.setattr(worker_module, "KEPT_FOR_NEWCOMERS", 2)
-
-    def visit(number: int) -> str:
-        dice = random.Random(number)
-        length, leaves, streams = dice.randrange(4, 300), dice.random() < 0.4, dice.random() < 0.7
-        text = "the cat sat on the mat and the dog was not there " * dice.randrange(1, 10)
-        body: dict[str, Any] = {"messages": [{"role": "user", "content": text}], "max_tokens": length, "seed": number}
-        body |= {"stream": streams, "n": dice.randrange(1, 4), "user": f"user {number % 4}"}
-        url, timeout = f"{server.url}/v1/chat/completions", 0.05 if leaves and not streams else 60
-        try:
-            with httpx.stream("POST", url, json=body, timeout=timeout) as response:
-                if response.status_code == 429:
-                    return "refused"
-                assert response.status_code == 200
-                last = ""
-                for line in filter(None, response.iter_lines()):
-                    last = line
-                    if leaves and streams and dice.random() < 0.1:
-                        return "gone"
-                assert not streams or last == "data: [DONE]"
-                return "finished"
-        except httpx.ReadTimeout:  # nobody knows how far it had come
-            return "gone early"
-
-    def ended() -> float:
-        return sum(n for name, n in read_metrics(server).items() if name.startswith("sonde_requests_total"))
-
-    ended_before, refused_before = ended(), read_metrics(server)["sonde_refused_total"]
-    with ThreadPoolExecutor(18) as pool:
-        ends = list(pool.map(visit, range(60)))
-    assert {"finished", "gone"} <= set(ends)
-    engine = server.worker.loaded.engine
-    eventually(lambda: not engine.has_work and server.worker.num_requests == 0)
-    num_ended, num_refused = ended() - ended_before, read_metrics(server)["sonde_refused_total"] - refused_before
-    early = ends.count("gone early")
-    assert 0 <= num_ended - ends.count("finished") - ends.count("gone") <= early
-    assert 0 <= num_refused - ends.count("refused") <= early
-    assert num_ended + num_refused <= len(ends)
-    engine.check_integrity()
-    assert engine.scheduler.blocks.num_free_blocks == 32
 
 
 def test_too_many_at_once_are_told_to_come_back(server: RunningServer, monkeypatch: pytest.MonkeyPatch) -> None:

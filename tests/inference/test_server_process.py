@@ -3,59 +3,61 @@
 from __future__ import annotations
 
 import json
-import os
+import re
 import signal
-import socket
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.inference.asking import QUESTION
-
-
-@pytest.fixture
-def process(tiny_checkpoint: Path) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "inference", "serve", "--model", str(tiny_checkpoint), "--port", str(port)]
-    command += ["--dtype", "float32", "--threads", "1", "--grace-s", "0.5", "--num-blocks", "16"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, env=os.environ | {"OMP_NUM_THREADS": "1"}) as process:
-        yield process, f"http://127.0.0.1:{port}"
-        process.kill()
-
-
-def is_ready(url: str) -> bool:
-    try:
-        return httpx.get(f"{url}/health").status_code == 200
-    except httpx.TransportError:
-        return False
+from tests.inference.conftest import ProcessStarter
 
 
 def test_sigterm_ends_running_requests_with_a_word_and_exits_with_0(
-    process: tuple[subprocess.Popen[bytes], str],
+    start_process: ProcessStarter, tiny_checkpoint: Path
 ) -> None:
-    worker, url = process
-    deadline = time.monotonic() + 60
-    while not is_ready(url):
-        assert time.monotonic() < deadline and worker.poll() is None
-        time.sleep(0.05)
+    process = start_process(tiny_checkpoint, "--grace-s", "0.5")
     body = {"messages": QUESTION, "max_tokens": 450, "stream": True, "n": 8, "seed": 1}
-    with httpx.stream("POST", f"{url}/v1/chat/completions", json=body, timeout=60) as response:
+    with httpx.stream("POST", f"{process.url}/v1/chat/completions", json=body, timeout=60) as response:
         lines = response.iter_lines()
         next(lines)
-        worker.send_signal(signal.SIGTERM)
+        process.program.send_signal(signal.SIGTERM)
         rest = [line for line in lines if line]
     assert "[DONE]" in rest[-1] or json.loads(rest[-1].removeprefix("data: "))["error"]["code"] == "shutting_down"
-    assert worker.wait(timeout=10) == 0
-    assert worker.stderr is not None
-    log = worker.stderr.read().decode()
-    assert "Traceback" not in log and QUESTION[0]["content"] not in log, "and the log never holds text"
+    assert process.program.wait(timeout=10) == 0
+    assert "Traceback" not in process.log
+
+
+def test_a_request_that_runs_at_sigterm_is_finished_within_the_grace(
+    start_process: ProcessStarter, tiny_checkpoint: Path
+) -> None:
+    process = start_process(tiny_checkpoint, "--grace-s", "60")
+    body = {"messages": QUESTION, "max_tokens": 200, "stream": True, "seed": 1}
+    with httpx.stream("POST", f"{process.url}/v1/chat/completions", json=body, timeout=60) as response:
+        lines = response.iter_lines()
+        next(lines)
+        process.program.send_signal(signal.SIGTERM)
+        rest = [line for line in lines if line]
+    assert rest[-1] == "data: [DONE]"
+    assert process.program.wait(timeout=10) == 0, "and nobody waits for the rest of the grace"
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"{process.url}/health")
+
+
+def test_a_request_is_one_line_of_the_log_without_its_text(
+    start_process: ProcessStarter, tiny_checkpoint: Path
+) -> None:
+    process = start_process(tiny_checkpoint)
+    body = {"messages": QUESTION, "max_tokens": 9, "n": 2, "seed": 1}
+    answer = httpx.post(f"{process.url}/v1/chat/completions", json=body, timeout=60).json()
+    (line,) = (line for line in process.log.splitlines() if answer["id"] in line)
+    num_prompt = answer["usage"]["prompt_tokens"]
+    told = rf"finished prompt={num_prompt} prefix=0 hit=0 new=18 choices=2 finish=length,length first=\S+s total=\S+s$"
+    assert re.search(told, line)
+    assert QUESTION[0]["content"] not in process.log
 
 
 def test_a_directory_without_a_model_is_named(tmp_path: Path) -> None:
