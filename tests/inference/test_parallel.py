@@ -67,6 +67,7 @@ class Case:
     config: ModelConfig
     quantization: Quantization | None = None
     arithmetic: Arithmetic = "exact"
+    dtype: torch.dtype = torch.float32
     has_equal_experts: bool = False
 
 
@@ -78,6 +79,7 @@ CASES = {
     "stored in FP8": Case(PARTIAL_BLOCKS, "fp8"),
     "stored in int8": Case(PARTIAL_BLOCKS, "int8"),
     "computed as in FP8": Case(WHOLE_BLOCKS, "fp8", "reference"),
+    "in bfloat16, with int8 for a few rows": Case(PARTIAL_BLOCKS, dtype=torch.bfloat16),
 }
 
 
@@ -103,7 +105,7 @@ class WithDrafts:
 
 
 def compute(path: Path, case: Case, ranks: Ranks) -> tuple[Tensor, PagedCache]:
-    model = load_model(path, "cpu", torch.float32, arithmetic=case.arithmetic, ranks=ranks)
+    model = load_model(path, "cpu", case.dtype, arithmetic=case.arithmetic, ranks=ranks, weights="auto")
     moe = model.layers[-1].mlp
     assert isinstance(moe, MoE) and (moe.is_wide or not case.has_equal_experts)
     stepper = Stepper(WithDrafts(model))  # type: ignore[arg-type]
@@ -154,7 +156,8 @@ def test_two_processes_give_the_logits_of_one(name: str, directory: Path, outcom
     right, _ = compute(directory / name, CASES[name], ALONE)
     got = outcomes[name].logits
     assert got.shape == right.shape and float(right.abs().max()) > 0.5
-    assert float((got - right).abs().max()) < TOLERANCE
+    tolerance = TOLERANCE if CASES[name].dtype == torch.float32 else 0.05 * float(right.abs().max())
+    assert float((got - right).abs().max()) < tolerance
 
 
 @pytest.mark.parametrize("name", CASES)
