@@ -80,7 +80,13 @@ def _bench(options: argparse.Namespace) -> int:
     from inference.bench.run import BenchSettings, run
     from inference.serve import ServeSettings
 
-    serve = ServeSettings(options.model, device=options.device, dtype=options.dtype, threads=options.threads)
+    serve = ServeSettings(
+        options.model,
+        device=options.device,
+        dtype=options.dtype,
+        weights=options.weights,
+        threads=options.threads,
+    )
     return run(BenchSettings(serve, options.cases, options.rounds, options.sweep_peer))
 
 
@@ -148,6 +154,7 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
     bench.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     bench.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+    bench.add_argument("--weights", choices=["auto", "int8", "full"], default="auto", help="as of serve")
     bench.add_argument("--threads", type=_positive, default=DEFAULT_THREADS, help="CPU threads of the model")
     bench.add_argument("--cases", type=lambda text: text.split(","), default=[], help="names with commas; default: all")
     bench.add_argument("--rounds", type=_positive, default=5)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal, TypeVar
+from typing import Literal
 
 Measure = Callable[[int], float]  # of a round's number
-Subject = TypeVar("Subject")
+Unit = Literal["tokens/s", "s", "perplexity", "loaded / idle"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Row:
 
     case: str
     what: str
-    unit: Literal["tokens/s", "s", "perplexity", "loaded / idle"]
+    unit: Unit
     value: float
     against: str | None = None  # None: there is nothing to compare it with
     baseline: float | None = None
@@ -52,7 +52,7 @@ def in_turns(measures: Sequence[Measure], num_rounds: int) -> list[tuple[float, 
 def compare(
     case: str,
     what: str,
-    unit: Literal["tokens/s", "s", "perplexity", "loaded / idle"],
+    unit: Unit,
     rounds: Sequence[float],
     against: str | None = None,
     baseline_rounds: Sequence[float] = (),

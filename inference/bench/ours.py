@@ -42,6 +42,7 @@ class OurSide:
             "torch": torch.__version__,
             "device": settings.device,
             "dtype": settings.dtype,
+            "weights": settings.weights,
             "threads": settings.threads,
             "max_num_batched_tokens": settings.max_num_batched_tokens,
             "load_s": round(self._load_s, 2),

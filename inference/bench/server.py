@@ -34,7 +34,7 @@ class Server:
     def __init__(self, settings: ServeSettings) -> None:
         self._port = _free_port()
         arguments = ["--model", str(settings.model.resolve()), "--port", str(self._port), "--dtype", settings.dtype]
-        arguments += ["--device", settings.device, "--threads", str(settings.threads)]
+        arguments += ["--device", settings.device, "--threads", str(settings.threads), "--weights", settings.weights]
         started = time.perf_counter()
         self._process = subprocess.Popen(
             [sys.executable, "-m", "inference", "serve", *arguments],
