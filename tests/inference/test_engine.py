@@ -140,6 +140,25 @@ def test_a_cached_prefix_changes_no_token(model: Model, tokenizer: Tokenizer) ->
     assert all(num_hits[1])
 
 
+def test_company_the_cache_preemption_and_a_cut_change_no_token_together(model: Model, tokenizer: Tokenizer) -> None:
+    """All above index_topk: eight questions on one document and too few blocks, then each answer cut and continued."""
+    document = request_of("document", length=70).prompt_token_ids
+    requests = [request_of(f"c{i}", length=4 + 8 * i, temperature=0.9) for i in range(8)]
+    requests = [replace(r, prompt_token_ids=(*document, *r.prompt_token_ids)) for r in requests]
+    plain = engine_of(model, tokenizer, budget=512, prefix_caching=False)
+    alone = {request.id: ids_of(run(plain, request)[request.id]) for request in requests}
+    tight = engine_of(model, tokenizer, num_blocks=40)
+    together = run(tight, *requests)
+    assert {name: ids_of(deltas) for name, deltas in together.items()} == alone
+    assert tight.scheduler.num_preemptions > 0
+    assert sum(deltas[-1].usage.num_hit_tokens > 0 for deltas in together.values()) >= 6
+    num_preemptions = tight.scheduler.num_preemptions
+    cuts = {request.id: alone[request.id][: 2 * i + 1] for i, request in enumerate(requests)}
+    continued = run(tight, *(replace(r, prefix_token_ids=tuple(cuts[r.id])) for r in requests))
+    assert {name: cuts[name] + ids_of(deltas) for name, deltas in continued.items()} == alone
+    assert tight.scheduler.num_preemptions > num_preemptions
+
+
 def test_an_interrupted_answer_is_found_by_the_next_turn(engine: Engine) -> None:
     request = request_of("cut", length=20, max_tokens=100)
     deltas = engine.add(request)
