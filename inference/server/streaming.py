@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 from collections.abc import AsyncGenerator, Coroutine
 from contextlib import aclosing, suppress
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from inference.server.errors import ApiError, internal_error
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 # Proxies and clients drop a silent connection after 10 s or more, so a request in the queue is heard of before.
 KEEP_ALIVE_S = 5.0
+
+# A client that does not read what it asked for holds a place that others wait for; a slow line takes a piece in time.
+STALLED_S = 60.0
 
 DONE = b"data: [DONE]\n\n"
 
@@ -46,11 +52,17 @@ class EventStream:
             await asyncio.wait({pump, gone}, return_when=asyncio.FIRST_COMPLETED)
             if pump.done():
                 pump.result()
+        except TimeoutError:
+            logger.info("a client has stopped reading")
         finally:
             await _cancel(gone)
             await _cancel(pump)
 
-    async def _pump(self, send: Send) -> None:
+    async def _pump(self, send_whenever: Send) -> None:
+        async def send(message: Message) -> None:
+            async with asyncio.timeout(STALLED_S):
+                await send_whenever(message)
+
         headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"cache-control", b"no-store")]
         async with aclosing(self._events) as events:
             chunk = await anext(events)

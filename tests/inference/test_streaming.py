@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from inference.server import streaming
 from inference.server.errors import Unavailable
 from inference.server.streaming import EventStream, event
 
@@ -34,6 +35,28 @@ async def send_all(stream: EventStream) -> tuple[list[MutableMapping[str, Any]],
     except Exception as error:
         return sent, error
     return sent, None
+
+
+async def test_a_client_that_stops_reading_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(streaming, "STALLED_S", 0.05)
+    closed = asyncio.Event()
+
+    async def events() -> AsyncGenerator[bytes, None]:
+        try:
+            while True:
+                yield event({"text": "the"})
+        finally:
+            closed.set()
+
+    async def wait_for_ever() -> MutableMapping[str, Any]:
+        return await asyncio.Event().wait()  # type: ignore[return-value]
+
+    async def send(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.body":
+            await wait_for_ever()
+
+    await EventStream(events())({"type": "http"}, wait_for_ever, send)
+    assert closed.is_set()
 
 
 @pytest.mark.parametrize(
