@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import shutil
 import signal
 import threading
 import time
@@ -83,12 +84,15 @@ class Followers(Generic[Settings]):
         """`work` is a function of a module: it runs in each process, with a way to join the others."""
         self.loss: str | None = None  # says which process was lost
         self._size, self._device = size, device
-        self._directory = TemporaryDirectory(prefix="sonde-ranks-") if size > 1 else None
-        context = multiprocessing.get_context("spawn")
-        self._processes: list[SpawnProcess] = [
-            context.Process(target=_run, args=(work, settings, self._join(rank))) for rank in range(1, size)
-        ]
         self._is_ending = False
+        self._processes: list[SpawnProcess] = []
+        if size == 1:
+            return
+        self._directory = TemporaryDirectory(prefix="sonde-ranks-")
+        context = multiprocessing.get_context("spawn")
+        for rank in range(1, size):
+            arguments = (work, settings, self._join(rank), self._directory.name)
+            self._processes.append(context.Process(target=_run, args=arguments))
 
     def __enter__(self) -> Self:
         for rank, process in enumerate(self._processes, start=1):
@@ -102,12 +106,12 @@ class Followers(Generic[Settings]):
             process.kill()
         for process in self._processes:
             process.join()
-        if self._directory is not None:
+        if self._size > 1:
             self._directory.cleanup()
 
     def join(self) -> Ranks:
         """Rank 0 comes to the others."""
-        return self._join(0)()
+        return self._join(0)() if self._size > 1 else ALONE
 
     def watch(self, tell: Callable[[], object]) -> None:
         """`tell` is called, in another thread, when one of them ends by itself; a while later this process ends."""
@@ -115,8 +119,6 @@ class Followers(Generic[Settings]):
             threading.Thread(target=self._watch, args=(tell,), name="watch", daemon=True).start()
 
     def _join(self, rank: int) -> Join:
-        if self._directory is None:
-            return lambda: ALONE
         return partial(join, Path(self._directory.name), rank, self._size, self._device)
 
     def _watch(self, tell: Callable[[], object]) -> None:
@@ -133,16 +135,18 @@ class Followers(Generic[Settings]):
         os._exit(1)
 
 
-def _run(work: Callable[[Settings, Join], None], settings: Settings, join: Join) -> None:
+def _run(work: Callable[[Settings, Join], None], settings: Settings, join: Join, directory: str) -> None:
     """A signal to the whole group is for rank 0, which lets running requests finish."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    threading.Thread(target=_end_with_parent, args=(directory,), name="parent", daemon=True).start()
     work(settings, join)
 
 
-def _end_with_parent() -> None:
+def _end_with_parent(directory: str) -> None:
+    """A parent that was killed has cleaned nothing up."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
+    shutil.rmtree(directory, ignore_errors=True)
     os._exit(1)

@@ -81,10 +81,10 @@ def serve(settings: ServeSettings) -> int:
     with Followers(_follow, settings, settings.processes, settings.device) as followers:
         server = _Server(settings, followers)
         asyncio.run(server.serve())
-    failure = followers.loss or server.worker.failure
-    if failure is not None:
+    failures = [failure for failure in (server.worker.failure, followers.loss) if failure is not None]
+    for failure in failures:
         print(f"inference: {failure}", file=sys.stderr)
-    status = 0 if failure is None else 1
+    status = 1 if failures else 0
     if server.worker.is_loading:  # its thread is inside torch, where an orderly exit would abort the process
         logging.shutdown()
         os._exit(status)
