@@ -114,6 +114,7 @@ def test_too_many_at_once_are_told_to_come_back(server: RunningServer, monkeypat
     for stream_it in (True, False):
         response = post(server, stream=stream_it)
         assert response.status_code == 429 and response.json()["error"]["code"] == "too_many_requests"
+        assert response.headers["content-type"] == "application/json"
         assert int(response.headers["retry-after"]) >= 1
 
 

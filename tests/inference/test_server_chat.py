@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import openai
 import pytest
 from openai import OpenAI
 
@@ -70,6 +71,40 @@ def test_logprobs_fit_the_tokens(client: OpenAI, tokenizer: Tokenizer) -> None:
     for entry in logprobs.content:
         best = [top.logprob for top in entry.top_logprobs]
         assert len(best) == 3 and best == sorted(best, reverse=True) and entry.logprob <= best[0] <= 0
+
+
+@pytest.mark.parametrize("top_logprobs", [None, 0, 20])
+def test_streamed_logprobs_are_those_of_the_whole(client: OpenAI, top_logprobs: int | None) -> None:
+    more = {} if top_logprobs is None else {"top_logprobs": top_logprobs}
+    args: dict[str, Any] = {
+        "model": "tiny",
+        "messages": QUESTION,
+        "max_tokens": 20,
+        "seed": 2,
+        "logprobs": True,
+        "n": 2,
+    }
+    whole = client.chat.completions.create(**args, **more)
+    streamed: dict[int, list[Any]] = {0: [], 1: []}
+    for chunk in client.chat.completions.create(stream=True, **args, **more):
+        for choice in chunk.choices:
+            streamed[choice.index] += (choice.logprobs and choice.logprobs.content) or []
+    for choice in whole.choices:
+        assert choice.logprobs is not None and choice.logprobs.content and choice.logprobs.refusal is None
+        assert {len(entry.top_logprobs) for entry in choice.logprobs.content} == {top_logprobs or 0}
+        for entry, other in zip(choice.logprobs.content, streamed[choice.index], strict=True):
+            assert entry.token == other.token and entry.bytes == other.bytes
+            assert entry.logprob == pytest.approx(other.logprob, abs=1e-4)
+
+
+def test_the_most_stops_and_choices_are_taken(client: OpenAI) -> None:
+    stops: list[str] = [f"never said {i}" for i in range(16)]
+    args: dict[str, Any] = {"model": "tiny", "messages": QUESTION, "max_tokens": 2, "seed": 1}
+    assert len(client.chat.completions.create(n=8, stop=stops, **args).choices) == 8
+    for wrong in ({"n": 0}, {"n": 9}, {"stop": [*stops, "one more"]}):
+        with pytest.raises(openai.BadRequestError) as caught:
+            client.chat.completions.create(**(args | wrong))
+        assert caught.value.param == next(iter(wrong)) and caught.value.code == "invalid_value"
 
 
 def test_a_stop_string_ends_the_answer(server: RunningServer) -> None:

@@ -52,6 +52,33 @@ def test_echo_with_logprobs_scores_the_prompt(client: OpenAI, tokenizer: Tokeniz
     )
 
 
+@pytest.mark.parametrize(("echo", "logprobs"), [(False, 0), (False, 3), (True, 0), (True, 3)])
+def test_streamed_scores_are_those_of_the_whole(client: OpenAI, echo: bool, logprobs: int) -> None:
+    args: dict[str, Any] = {"model": "tiny", "prompt": ["the cat sat", "on the mat"], "max_tokens": 12, "seed": 2}
+    args |= {"echo": echo, "logprobs": logprobs, "n": 2}
+    whole = client.completions.create(**args)
+    chunks = list(client.completions.create(stream=True, stream_options={"include_usage": True}, **args))
+    assert chunks[-1].choices == [] and chunks[-1].usage == whole.usage
+    for choice in whole.choices:
+        pieces = [piece for chunk in chunks for piece in chunk.choices if piece.index == choice.index]
+        assert "".join(piece.text for piece in pieces) == choice.text
+        assert [piece.finish_reason for piece in pieces][-1] == choice.finish_reason
+        told = choice.logprobs
+        assert told is not None and told.tokens and told.token_logprobs and told.text_offset
+        assert len(told.tokens) == len(told.token_logprobs) == len(told.text_offset)
+        assert told.text_offset == [len("".join(told.tokens[:i])) for i in range(len(told.tokens))]
+        assert (told.token_logprobs[0] is None) == echo, "nothing predicts the first token of a prompt"
+        for name in ("tokens", "text_offset"):
+            assert getattr(told, name) == [x for p in pieces if p.logprobs for x in getattr(p.logprobs, name) or []]
+        if logprobs == 0:
+            assert told.top_logprobs is None
+        else:
+            assert told.top_logprobs and len(told.top_logprobs) == len(told.tokens)
+            for top, own in zip(told.top_logprobs, told.token_logprobs, strict=True):
+                assert (top is None) == (own is None)
+                assert top is None or own is None or (len(top) <= 4 and own <= max(top.values()))
+
+
 def test_echo_without_logprobs(server: RunningServer) -> None:
     body = post(server, "/v1/completions", prompt="the cat", max_tokens=0, echo=True).json()
     assert body["choices"][0]["text"] == "the cat" and body["usage"]["completion_tokens"] == 0
