@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from inference.bench import peer
 from inference.bench.busy import busy_processes
-from inference.bench.measure import Goal, Row, Unit, compare, in_turns
+from inference.bench.measure import Goal, Row, Unit, at_least, at_most, compare, in_turns
 from inference.bench.ours import settings_of
 from inference.bench.server import Server
 from inference.bench.side import RemoteSide, Side
@@ -24,6 +25,7 @@ BLOCK = 64
 STREAMS = 8
 SPARSE_TOPK = 512
 START_GOAL_S = 3.0
+Speed = Callable[[Side, int], float]  # of a side in a round
 
 
 @dataclass(slots=True)
@@ -43,8 +45,8 @@ class Bench:
         self.context = ModelConfig.from_file(self.settings.model).max_position_embeddings
 
     def fit(self, num_tokens: int, and_written: int = 0) -> int:
-        """As many tokens, or what the context leaves."""
-        return min(num_tokens, self.context - and_written - 1)
+        """As many tokens, or what the context leaves; a step may write more than is waited for."""
+        return min(num_tokens, self.context - and_written - BLOCK)
 
     def deep(self) -> int:
         """Nearly the whole context, and one token more than whole blocks.
@@ -77,66 +79,44 @@ def prefill(bench: Bench) -> Iterator[Row]:
     """Seconds are told as tokens a second."""
     with bench.ours() as ours, bench.peers("prefill") as peers:
         for length in (bench.fit(512), bench.fit(2048)):
-
-            def speed(side: Side, number: int, length: int = length) -> float:
-                return length / side.prefill(bench.texts.document(number, length))
-
-            yield _beside_peer("prefill", f"prefill of {length} tokens", speed, ours, peers, bench.rounds, 4.0)
+            what = f"prefill of {length} tokens"
+            yield _race(bench, "prefill", what, _reading(bench, length), ours, peers, goal=at_least(4.0))
 
 
 def decode(bench: Bench) -> Iterator[Row]:
     length = bench.fit(512, 128)
-
-    def speed(side: Side, number: int) -> float:
-        return side.decode([bench.texts.document(number, length)], 128).tokens_per_s
-
     with bench.ours() as ours, bench.peers("decode") as peers:
         what = f"decode, one stream, 128 tokens after {length}"
-        yield _beside_peer("decode", what, speed, ours, peers, bench.rounds, 1.2)
+        yield _race(bench, "decode", what, _writing(bench, length, 128), ours, peers, goal=at_least(1.2))
 
 
 def pytorch(bench: Bench) -> Iterator[Row]:
     """Decoding where there is no compiler: int8 weights in PyTorch's own products, and no int8 at all."""
     length = bench.fit(512, 64)
-
-    def speed(side: Side, number: int) -> float:
-        return side.decode([bench.texts.document(number, length)], 64).tokens_per_s
-
     with bench.peers("decode") as peers:
-        for weights, goal in (("int8", 0.7), ("full", None)):
+        for weights, goal in (("int8", at_least(0.7)), ("full", None)):
             with bench.ours(f"ours, {weights} weights", weights=weights) as ours:
                 what = f"decode, one stream, 64 tokens after {length}, PyTorch with {weights} weights"
-                yield _beside_peer("pytorch", what, speed, ours, peers, bench.rounds, goal)
+                yield _race(bench, "pytorch", what, _writing(bench, length, 64), ours, peers, goal=goal)
 
 
 def deep(bench: Bench) -> Iterator[Row]:
-    """Every round continues one document: reading it takes minutes, writing a second."""
-    document = bench.texts.document(0, bench.deep())
-
-    def speed(side: Side, number: int) -> float:
-        return side.decode([document], 48).tokens_per_s
-
     with bench.ours() as ours, bench.peers("deep") as peers:
-        what = f"decode, one stream, 48 tokens after {len(document)}"
-        yield _beside_peer("deep", what, speed, ours, peers, bench.rounds, 2.0)
+        what = f"decode, one stream, 48 tokens after {bench.deep()}"
+        yield _race(bench, "deep", what, _writing_deep(bench, 48), ours, peers, goal=at_least(2.0))
 
 
 def streams(bench: Bench) -> Iterator[Row]:
     length = bench.fit(512, 64)
-
-    def speed(side: Side, number: int) -> float:
-        documents = [bench.texts.document(STREAMS * number + i, length) for i in range(STREAMS)]
-        return side.decode(documents, 64).tokens_per_s
-
     with bench.ours() as ours, bench.peers("streams", STREAMS) as peers:
         what = f"decode, {STREAMS} streams at once, 64 tokens each after {length}"
-        yield _beside_peer("streams", what, speed, ours, peers, bench.rounds, 3.0)
+        yield _race(bench, "streams", what, _writing(bench, length, 64, STREAMS), ours, peers, goal=at_least(3.0))
 
 
 def second_question(bench: Bench) -> Iterator[Row]:
     """A new document each round, and two questions on it."""
     first, second = (bench.texts.question(text) for text in ("What is this about?", "Who is named in it, and why?"))
-    length = bench.fit(2048, len(first) + len(second))
+    length = bench.fit(2048, max(len(first), len(second)))
     with bench.ours() as ours:
         firsts, seconds = in_turns(
             [
@@ -146,33 +126,31 @@ def second_question(bench: Bench) -> Iterator[Row]:
             bench.rounds,
         )
     what = f"first token of a second question on {length} tokens"
-    yield compare("second-question", what, "s", seconds, "the first question", firsts, Goal("at most", 0.1))
+    yield compare("second-question", what, "s", seconds, "the first question", firsts, at_most(0.1))
 
 
 def under_load(bench: Bench) -> Iterator[Row]:
     """What is left of the speed while as many other processes as there are cores compute all the time."""
     num_busy = os.cpu_count() or 1
-    length = bench.fit(512, 64)
+    speed = _writing(bench, bench.fit(512, 64), 64)
 
     def kept(side: Side, number: int) -> float:
-        one, other = (bench.texts.document(2 * number + i, length) for i in range(2))
-        idle = side.decode([one], 64).tokens_per_s
+        idle = speed(side, 2 * number)
         with busy_processes(num_busy):
-            return side.decode([other], 64).tokens_per_s / idle
+            return speed(side, 2 * number + 1) / idle
 
-    with ExitStack() as stack:
-        peers = stack.enter_context(bench.peers("decode", threads=1))
+    with bench.peers("decode", threads=1) as peers:
         for threads in sorted({1, bench.settings.threads}):
             with bench.ours(f"ours, {threads} threads", threads=threads) as ours:
                 what = f"decode beside {num_busy} busy processes, {threads} of our threads, 1 of its"
-                yield _beside_peer("under-load", what, kept, ours, peers, bench.rounds, 1.0, "loaded / idle")
+                yield _race(bench, "under-load", what, kept, ours, peers, goal=at_least(1.0), unit="loaded / idle")
 
 
 def start(bench: Bench) -> Iterator[Row]:
     """The first start fills the file cache."""
     seconds = [_start_s(bench.settings) for _ in range(bench.rounds + 1)][1:]
     what = "from `serve` to a healthy answer, files in the cache"
-    yield compare("start", what, "s", seconds, "the goal", [START_GOAL_S], Goal("at most", 1.0))
+    yield compare("start", what, "s", seconds, "the goal", [START_GOAL_S], at_most(1.0))
 
 
 def http(bench: Bench) -> Iterator[Row]:
@@ -185,11 +163,9 @@ def http(bench: Bench) -> Iterator[Row]:
         server.pause()
         return speed
 
-    def without(number: int) -> float:
-        return ours.decode([bench.texts.document(number, length)], 128).tokens_per_s
-
     with bench.ours() as ours, Server(bench.settings) as server:
-        served, bare = in_turns([over_http, without], bench.rounds)
+        without = _writing(bench, length, 128)
+        served, bare = in_turns([over_http, lambda number: without(ours, number)], bench.rounds)
     what = f"decode over HTTP, one stream, 128 tokens after {length}"
     yield compare("http", what, "tokens/s", served, "the engine alone", bare)
 
@@ -197,47 +173,32 @@ def http(bench: Bench) -> Iterator[Row]:
 def experts(bench: Bench) -> Iterator[Row]:
     """Identical experts merged, as the engine finds them, against each computed by itself."""
     length = bench.fit(512, 64)
-
-    def read(side: Side, number: int) -> float:
-        return length / side.prefill(bench.texts.document(number, length))
-
-    def write(side: Side, number: int) -> float:
-        return side.decode([bench.texts.document(number, length)], 64).tokens_per_s
-
     with with_distinct_experts(bench.settings.model) as distinct:
         with bench.ours() as merged, bench.ours("ours, experts apart", model=distinct) as apart:
-            for what, speed in ((f"prefill of {length} tokens", read), (f"decode after {length}", write)):
-                yield _compare_sides(
-                    "experts", f"{what}, experts merged", speed, merged, apart, "experts apart", bench.rounds
-                )
+            for what, speed in (("prefill of", _reading(bench, length)), ("decode after", _writing(bench, length, 64))):
+                what = f"{what} {length} tokens, identical experts merged"
+                yield _race(bench, "experts", what, speed, merged, [apart], "experts apart")
 
 
 def sparse(bench: Bench) -> Iterator[Row]:
     """Decoding far into the context with what the indexer chooses, against all of it. Says nothing of quality."""
-    document = bench.texts.document(0, bench.deep())
-
-    def speed(side: Side, number: int) -> float:
-        return side.decode([document], 48).tokens_per_s
-
-    topk = min(SPARSE_TOPK, len(document) // 2)
-    model = bench.settings.model
+    model, length = bench.settings.model, bench.deep()
+    topk = min(SPARSE_TOPK, length // 2)
     with with_config(model, index_topk=topk) as chosen, with_config(model, index_topk=bench.context) as whole:
-        with bench.ours(f"ours, top {topk}", model=chosen) as few, bench.ours("ours, dense", model=whole) as all_:
-            what = f"decode after {len(document)} tokens, {topk} of them chosen"
-            yield _compare_sides("sparse", what, speed, few, all_, "dense", bench.rounds, Goal("at least", 1.6))
+        with bench.ours(f"ours, top {topk}", model=chosen) as some, bench.ours("ours, dense", model=whole) as all_:
+            what = f"decode after {length} tokens, {topk} of them chosen"
+            yield _race(bench, "sparse", what, _writing_deep(bench, 48), some, [all_], "dense", at_least(1.6))
 
 
 def perplexity(bench: Bench) -> Iterator[Row]:
     """What the served weights and arithmetic cost, where a prompt is read and where an answer is written."""
     texts = bench.texts.held_out(bench.fit(1024))
-    goal = Goal("at most", 1.01)
+    against = f"full weights, {bench.settings.dtype}"
     with bench.ours() as served, bench.ours("ours, full weights", weights="full") as full:
-        for what, rows in (("read by prompts", BLOCK), ("written token by token", 1)):
+        for how, rows in (("read by prompts", BLOCK), ("written token by token", 1)):
             value, baseline = served.perplexity(texts, rows), full.perplexity(texts, rows)
-            name = f"perplexity of {len(texts)} texts of {len(texts[0])} tokens, {what}"
-            yield compare(
-                "perplexity", name, "perplexity", [value], f"full weights, {bench.settings.dtype}", [baseline], goal
-            )
+            what = f"perplexity of {len(texts)} texts of {len(texts[0])} tokens, {how}"
+            yield compare("perplexity", what, "perplexity", [value], against, [baseline], at_most(1.01))
 
 
 Case = Callable[[Bench], Iterator[Row]]
@@ -257,41 +218,40 @@ CASES: dict[str, Case] = {
 }
 
 
-def _beside_peer(
+def _race(
+    bench: Bench,
     case: str,
     what: str,
-    speed: Callable[[Side, int], float],
+    speed: Speed,
     ours: Side,
-    peers: Sequence[Side],
-    rounds: int,
-    goal: float | None,
+    others: Sequence[Side],
+    against: str = peer.NAME,
+    goal: Goal | None = None,
     unit: Unit = "tokens/s",
 ) -> Row:
-    measures = [lambda number, side=side: speed(side, number) for side in (ours, *peers)]
-    value, *others = in_turns(measures, rounds)
-    return compare(
-        case,
-        what,
-        unit,
-        value,
-        peer.NAME,
-        others[0] if others else (),
-        None if goal is None else Goal("at least", goal),
-    )
+    """`others` has nobody where the peer is missing."""
+    measures = [partial(speed, side) for side in (ours, *others)]
+    value, *baseline = in_turns(measures, bench.rounds)
+    return compare(case, what, unit, value, against, baseline[0] if baseline else (), goal)
 
 
-def _compare_sides(
-    case: str,
-    what: str,
-    speed: Callable[[Side, int], float],
-    one: Side,
-    other: Side,
-    against: str,
-    rounds: int,
-    goal: Goal | None = None,
-) -> Row:
-    value, baseline = in_turns([lambda n: speed(one, n), lambda n: speed(other, n)], rounds)
-    return compare(case, what, "tokens/s", value, against, baseline, goal)
+def _reading(bench: Bench, length: int) -> Speed:
+    return lambda side, number: length / side.prefill(bench.texts.document(number, length))
+
+
+def _writing(bench: Bench, length: int, num_tokens: int, num_streams: int = 1) -> Speed:
+    """New documents each round."""
+
+    def speed(side: Side, number: int) -> float:
+        documents = [bench.texts.document(num_streams * number + i, length) for i in range(num_streams)]
+        return side.decode(documents, num_tokens).tokens_per_s
+
+    return speed
+
+
+def _writing_deep(bench: Bench, num_tokens: int) -> Speed:
+    """Every round continues one document: reading it takes minutes, writing a second."""
+    return lambda side, number: side.decode([bench.texts.document(0, bench.deep())], num_tokens).tokens_per_s
 
 
 def _start_s(settings: ServeSettings) -> float:

@@ -56,7 +56,8 @@ class LlamaSide:
     def about(self) -> dict[str, Any]:
         return {
             "llama_cpp_python": importlib.metadata.version("llama-cpp-python"),
-            "system": llama.llama_print_system_info().decode(),
+            "ggml": f"{_built('ggml_version')} {_built('ggml_commit')}",
+            "system": " ".join(llama.llama_print_system_info().decode().replace(" = 1", "").split()),
             "load_s": round(self._load_s, 2),
             "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
             **{name: value for name, value in asdict(self._settings).items() if name != "gguf"},
@@ -134,6 +135,13 @@ def _make_context(model: Any, settings: LlamaSettings) -> Any:
     if context is None:
         raise ValueError(f"llama.cpp refuses {settings}")
     return context
+
+
+def _built(name: str) -> str:
+    """What the library tells of how it was made; the Python package does not declare these."""
+    function = getattr(llama._lib, name)
+    function.restype = ctypes.c_char_p
+    return bytes(function()).decode()
 
 
 def _say_nothing(level: int, text: bytes, user_data: object) -> None:

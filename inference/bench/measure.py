@@ -20,6 +20,14 @@ class Goal:
         return ratio >= self.ratio if self.bound == "at least" else ratio <= self.ratio
 
 
+def at_least(ratio: float) -> Goal:
+    return Goal("at least", ratio)
+
+
+def at_most(ratio: float) -> Goal:
+    return Goal("at most", ratio)
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One line of the table: a value, what it is held against, and their ratio. Both are medians of the rounds."""

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from inference.bench import peer
 from inference.bench.busy import busy_processes
 from inference.bench.cases import CASES, Bench
-from inference.bench.measure import Goal, Row, compare, in_turns
+from inference.bench.measure import Row, at_least, at_most, compare, in_turns
 from inference.bench.ours import OurSide, settings_of
 from inference.bench.report import line
 from inference.bench.run import BenchSettings, run
@@ -82,13 +82,13 @@ def test_sides_take_turns_and_the_first_round_only_warms_up() -> None:
 
 
 def test_a_line_has_medians_their_ratio_and_the_verdict() -> None:
-    row = compare("decode", "decode", "tokens/s", [90.0, 100.0, 300.0], "it", [80.0, 50.0, 40.0], Goal("at least", 2.0))
+    row = compare("decode", "decode", "tokens/s", [90.0, 100.0, 300.0], "it", [80.0, 50.0, 40.0], at_least(2.0))
     assert (row.value, row.baseline, row.ratio, row.is_met) == (100.0, 50.0, 2.0, True)
     assert line(row) == "| decode | tokens/s | 100 | it | 50 | 2 | at least 2, met |"
-    alone = compare("decode", "decode", "tokens/s", [90.0], "it", [], Goal("at least", 2.0))
-    assert alone == Row("decode", "decode", "tokens/s", 90.0, goal=Goal("at least", 2.0), rounds=(90.0,))
+    alone = compare("decode", "decode", "tokens/s", [90.0], "it", [], at_least(2.0))
+    assert alone == Row("decode", "decode", "tokens/s", 90.0, goal=at_least(2.0), rounds=(90.0,))
     assert alone.is_met is None and line(alone) == "| decode | tokens/s | 90 |  |  |  | at least 2 |"
-    assert Goal("at most", 0.1).is_met(0.1) and not Goal("at most", 0.1).is_met(0.11)
+    assert at_most(0.1).is_met(0.1) and not at_most(0.1).is_met(0.11)
 
 
 def test_ours_counts_what_it_wrote_and_leaves_nothing_behind(side: OurSide, settings: ServeSettings) -> None:
