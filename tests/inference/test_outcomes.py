@@ -257,7 +257,10 @@ def test_every_accepted_request_ends_in_exactly_one_outcome(
     caplog.clear()
     caplog.set_level(logging.INFO, "inference")
     at_start = read_metrics(server)
-    seen = asyncio.run(visit_all(server.url, [some_visit(dice) for _ in range(NUM_VISITS)]))
+    visits = [some_visit(dice) for _ in range(NUM_VISITS)]
+    visits += [Visit("/v1/completions", json.dumps({"prompt": SECRET + POISON}).encode(), True)] * 12
+    dice.shuffle(visits)
+    seen = asyncio.run(visit_all(server.url, visits))
 
     def counted(name: str) -> int:
         now = read_metrics(server)
