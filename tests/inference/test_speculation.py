@@ -127,6 +127,27 @@ def test_the_draft_layer_equals_transformers_decoder_layer(tmp_path: Path, chunk
     assert float((got - right[0]).abs().max()) < 1e-4 * float(right.abs().max())
 
 
+def test_the_caches_hold_what_one_pass_over_the_tokens_writes(model: Model, tokenizer: Tokenizer) -> None:
+    """In all layers, the draft layer among them: of prompts read in chunks, after right guesses and wrong ones."""
+    pair = Pair(model, tokenizer, budget=16)
+    for i in range(2):
+        pair.guessing.add(pair.request(f"r{i}", 90 * i, 50, max_tokens=100))
+    for _ in range(40):
+        pair.guessing.step()
+    assert 0.2 < pair.acceptance < 0.95
+    for sequence in pair.guessing.scheduler.running:
+        length = sequence.num_cached_tokens
+        once = Stepper(Guesses(model, sequence.token_ids), block_size=8, scattered=False)  # type: ignore[arg-type]
+        once.run(sequence.token_ids[:length], [length])
+        blocks = torch.tensor(sequence.block_table[: -(-length // 8)])
+        for layer in range(model.config.num_cache_layers):
+            for read in ("read_latents", "read_index_keys"):
+                got = getattr(pair.guessing.cache, read)(layer, blocks, length)
+                right = getattr(once.cache, read)(layer, slice(0, len(blocks)), length)
+                assert float((got - right).abs().max()) < 1e-4 * float(right.abs().max())
+    pair.guessing.abort_all()
+
+
 @pytest.mark.parametrize("params", KINDS.values(), ids=KINDS.keys())
 def test_eight_at_once_say_the_same_in_fewer_steps(pair: Pair, params: dict[str, Any]) -> None:
     """Prompts below and above index_topk, read in chunks beside others that are answering."""
