@@ -80,6 +80,7 @@ class _Answer:
         yield DONE
 
     def _deltas(self) -> AsyncGenerator[tuple[int, Delta], None]:
+        self._worker.check_room(self._completion.output.user, len(self._requests))  # none is begun in vain
         return merge([self._worker.generate(request, "completions") for request in self._requests])
 
     def _envelope(self, choices: list[dict[str, Any]]) -> dict[str, Any]:

@@ -205,7 +205,7 @@ class Worker:
         engine = self._engine
         if engine is None or self.stage != "ready":
             raise Unavailable("the worker is shutting down", "shutting_down")
-        self._limit(request.user)
+        self.check_room(request.user)
         self.metrics.accepted += 1
         record = _Record(request, endpoint, self.metrics)
         self._num_requests[request.user] += 1
@@ -239,10 +239,12 @@ class Worker:
         positions = [self._engine.queue_position(request.id) for request in requests]
         return min((position for position in positions if position is not None), default=None)
 
-    def _limit(self, user: str) -> None:
+    def check_room(self, user: str, num_more: int = 1) -> None:
+        """Raises RateLimited unless so many more requests of this user may come in, all of them."""
         num_requests = self.num_requests
-        limit = MAX_REQUESTS - (KEPT_FOR_NEWCOMERS if self._num_requests[user] > 0 else 0)
-        if num_requests < limit:
+        is_only_one = num_more == 1 and self._num_requests[user] == 0
+        limit = MAX_REQUESTS - (0 if is_only_one else KEPT_FOR_NEWCOMERS)
+        if num_requests + num_more <= limit:
             return
         self.metrics.refused += 1
         seconds = self.metrics.mean_request_seconds / self.loaded.engine.scheduler.max_num_seqs

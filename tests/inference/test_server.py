@@ -118,6 +118,21 @@ def test_too_many_at_once_are_told_to_come_back(server: RunningServer, monkeypat
         assert int(response.headers["retry-after"]) >= 1
 
 
+@pytest.mark.parametrize("streams", [True, False])
+def test_prompts_of_one_request_come_in_together_or_not_at_all(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch, streams: bool
+) -> None:
+    monkeypatch.setattr(worker_module, "MAX_REQUESTS", 4)
+    monkeypatch.setattr(worker_module, "KEPT_FOR_NEWCOMERS", 1)
+    before = read_metrics(server)
+    body = {"max_tokens": 1, "stream": streams}
+    assert post(server, "/v1/completions", prompt=["the cat"] * 4, **body).status_code == 429
+    after = read_metrics(server)
+    assert after["sonde_accepted_total"] == before["sonde_accepted_total"]
+    assert after["sonde_refused_total"] == before["sonde_refused_total"] + 1
+    assert post(server, "/v1/completions", prompt=["the cat"] * 3, **body).status_code == 200
+
+
 def test_one_user_cannot_take_every_place(start_server: ServerStarter, monkeypatch: pytest.MonkeyPatch) -> None:
     server = start_server(max_num_seqs=1)
     monkeypatch.setattr(worker_module, "MAX_REQUESTS", 2)
