@@ -185,14 +185,17 @@ class Engine:
         return deltas
 
     def _propose(self, speculator: Speculator, chunks: list[Chunk], batch: Batch) -> None:
-        """No answer fails for want of a guess."""
+        """No answer fails for want of a guess; a draft layer that fails is not asked again."""
         try:
             with torch.inference_mode():
                 speculator.propose(chunks, batch)
         except ModelLost:
             raise
         except Exception:
-            logger.warning("drafting for %d sequences failed", len(chunks), exc_info=True)
+            logger.warning("the draft layer failed, going on without guesses", exc_info=True)
+            self.speculator = None
+            for sequence in self.scheduler.running:
+                sequence.draft_ids = ()
 
     def _advance(self, chunks: list[Chunk], logits_LV: Tensor) -> list[Delta]:
         deltas, start = [], 0

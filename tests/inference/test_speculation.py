@@ -294,9 +294,9 @@ def test_a_guess_that_cannot_be_computed_fails_nobody(model: Model, tokenizer: T
 
 def test_a_draft_layer_that_fails_costs_guesses_only(model: Model, tokenizer: Tokenizer) -> None:
     pair = Pair(model, tokenizer)
-    pair.guessing = engine_of(model, tokenizer, drafter=FailingDrafter())
+    pair.guessing = engine_of(model, tokenizer, drafter=FailingLater(model))
     pair.run(*(pair.request(f"r{i}", 50 * i) for i in range(3)))
-    assert pair.guessing.stats.num_draft_tokens == 0
+    assert pair.guessing.speculator is None and 0 < pair.guessing.stats.num_draft_tokens < 30
 
 
 class Refusing:
@@ -311,9 +311,17 @@ class Refusing:
         return self._model.forward(batch, cache)
 
 
-class FailingDrafter:
+class FailingLater:
+    """Guesses for some steps."""
+
+    def __init__(self, model: Model) -> None:
+        self._model, self._num_calls = model, 0
+
     def draft(self, batch: Batch, cache: PagedCache) -> Tensor:
-        raise RuntimeError("no guess")
+        self._num_calls += 1
+        if self._num_calls > 9:
+            raise RuntimeError("no guess")
+        return self._model.draft(batch, cache)
 
 
 @given(data=st.data())
