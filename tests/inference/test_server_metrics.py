@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+import httpx
+import pytest
+
 from inference.server.metrics import Gauges, Histogram, Metrics, render
 from tests.inference.asking import post, read_metrics
 from tests.inference.conftest import RunningServer
@@ -20,6 +25,31 @@ def test_metrics_count_requests_and_tokens(server: RunningServer) -> None:
     tokens = "sonde_between_tokens_seconds_count"
     assert before[tokens] < after[tokens] < before[tokens] + 7, "the first has none before it"
     assert after['sonde_first_token_seconds_bucket{le="+Inf"}'] == after["sonde_first_token_seconds_count"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "waiting_sequences",
+        "running_sequences",
+        "accepted_total",
+        "refused_total",
+        "prompt_tokens_total",
+        "generated_tokens_total",
+        "prompt_cache_hit_tokens_total",
+        "first_token_seconds_count",
+        "between_tokens_seconds_count",
+        "spec_draft_tokens_total",
+        "spec_accepted_tokens_total",
+        "free_blocks",
+        "cached_blocks",
+        "preemptions_total",
+    ],
+)
+def test_what_operators_watch_is_told(server: RunningServer, name: str) -> None:
+    told = httpx.get(f"{server.url}/metrics").text
+    assert f"sonde_{name}" in read_metrics(server)
+    assert re.search(rf"^# TYPE sonde_{name.removesuffix('_count')} (counter|gauge|histogram)$", told, re.MULTILINE)
 
 
 def test_buckets_of_a_histogram_count_everything_below_them() -> None:
