@@ -106,7 +106,7 @@ def _bench(options: argparse.Namespace) -> int:
         weights=options.weights,
         threads=options.threads,
     )
-    return run(BenchSettings(serve, options.cases, options.rounds, options.sweep_peer))
+    return run(BenchSettings(serve, options.cases, options.rounds, options.sweep_peer, not options.no_amx))
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -156,9 +156,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     serve.add_argument(
         "--weights",
-        choices=["auto", "int8", "full"],
+        choices=["auto", "native", "int8", "full"],
         default="auto",
-        help="int8: also a copy in int8, for steps of few tokens; auto: that on a CPU in bfloat16; full: without",
+        help="native, int8: also a copy in int8, for steps of few tokens, computed in C++ or in PyTorch; full: without;"
+        " auto: the fastest that this machine can do",
     )
     serve.add_argument("--fp8-cache", action="store_true", help="caches in FP8, as published; one latent a token only")
     serve.add_argument("--no-speculation", action="store_true", help="leave the checkpoint's draft layer out")
@@ -187,11 +188,12 @@ def _parser() -> argparse.ArgumentParser:
     bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
     bench.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     bench.add_argument("--dtype", choices=["float32", "bfloat16"], default="bfloat16")
-    bench.add_argument("--weights", choices=["auto", "int8", "full"], default="auto", help="as of serve")
+    bench.add_argument("--weights", choices=["auto", "native", "int8", "full"], default="auto", help="as of serve")
     bench.add_argument("--threads", type=_positive, default=DEFAULT_THREADS, help="CPU threads of the model")
     bench.add_argument("--cases", type=lambda text: text.split(","), default=[], help="names with commas; default: all")
     bench.add_argument("--rounds", type=_positive, default=5)
     bench.add_argument("--sweep-peer", action="store_true", help="first find the settings that suit llama.cpp best")
+    bench.add_argument("--no-amx", action="store_true", help="keep both sides from AMX, which most machines have not")
 
     converter = commands.add_parser("convert", help="write a checkpoint in another number format")
     converter.add_argument("--model", type=_directory, required=True, help="checkpoint directory")

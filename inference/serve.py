@@ -15,7 +15,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +31,8 @@ from inference.followers import Followers, Join, LeadingModel, follow
 from inference.fp8_cache import Fp8PagedCache, fp8_block_size_bytes
 from inference.model import Model, load_model
 from inference.model.linear import Arithmetic, Weights
+from inference.native.decoder import NativeDecoder
+from inference.native.model import NativeModel, open_decoder
 from inference.parallel import ALONE, Ranks, check_divisible
 from inference.scheduler import Scheduler
 from inference.sequence import GenerationRequest, SamplingParams
@@ -98,12 +100,15 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
     generation_config = _read_generation_config(settings.model)
     ranks = join()
     assert ranks.size == settings.processes, "whoever starts the others hands in how to join them"
+    decoder = _open_decoder(settings, report, ranks)
+    if decoder is not None:
+        settings = replace(settings, weights="full")
     model, cache = _load_share(settings, report, ranks)
     leading = model if ranks.size == 1 else LeadingModel(model, ranks)
     blocks = BlockPool(cache.num_blocks, BLOCK_SIZE)
     scheduler = Scheduler(blocks, settings.max_num_seqs, settings.max_num_batched_tokens)
     engine = Engine(
-        leading,
+        leading if decoder is None else NativeModel(model, decoder),
         cache,
         scheduler,
         tokenizer,
@@ -139,6 +144,24 @@ def _load_share(settings: ServeSettings, report: Report, ranks: Ranks) -> tuple[
     report(f"reserving {num_blocks} blocks of cache")
     make_cache = Fp8PagedCache if settings.fp8_cache else PagedCache
     return model, make_cache(model.config, num_blocks, BLOCK_SIZE, device, dtype)
+
+
+def _open_decoder(settings: ServeSettings, report: Report, ranks: Ranks) -> NativeDecoder | None:
+    """The decoder in C++, where it is wanted and can be had. ValueError where it was asked for and cannot."""
+    if settings.weights not in ("auto", "native"):
+        return None
+    fits = (settings.device, settings.dtype, settings.arithmetic, settings.fp8_cache, ranks.size)
+    if fits == ("cpu", "bfloat16", "exact", False, 1):
+        report("compressing weights")
+        found = open_decoder(settings.model, settings.threads)
+    else:
+        found = "it is for exact bfloat16 in one process on a cpu, with a bfloat16 cache"
+    if isinstance(found, NativeDecoder):
+        return found
+    if settings.weights == "native":
+        raise ValueError(f"weights = native: {found}")
+    logger.info("no native decoder: %s", found)
+    return None
 
 
 def _follow(settings: ServeSettings, join: Join) -> None:

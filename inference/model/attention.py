@@ -150,7 +150,7 @@ class Attention:
         output = tensor("o_proj.weight")
         if rank <= config.v_head_dim and not self._fp8:
             # The value half of kv_b folds into o_proj without making it larger; FP8 rounds between the two.
-            output = _fold(torch.unflatten(output, 1, (heads, -1)), value_up_HVR)
+            output = fold(torch.unflatten(output, 1, (heads, -1)), value_up_HVR)
         else:
             self._value_up_HVR = value_up_HVR.clone()
         self._output = Linear(output, products)
@@ -330,7 +330,7 @@ def _slots(positions_TK: Tensor, block_ids_B: Tensor, block_size: int) -> Tensor
     return block_ids_B[positions_TK // block_size] * block_size + positions_TK % block_size
 
 
-def _fold(output_DHV: Tensor, value_up_HVR: Tensor) -> Tensor:
+def fold(output_DHV: Tensor, value_up_HVR: Tensor) -> Tensor:
     """o_proj over latents, (D, H*R), multiplied in fp32 and rounded once."""
     folded_DHR = torch.einsum("dhv,hvr->dhr", output_DHV.float(), value_up_HVR.float())
     return folded_DHR.flatten(1).to(output_DHV.dtype)

@@ -17,8 +17,9 @@ Arithmetic = Literal["exact", "reference"]
 # How products are computed: in the model's type; from inputs rounded as an FP8 product reads them; or in the model's
 # type with an int8 copy of the weights for a few rows, where a product takes as long as reading its weight.
 Products = Literal["plain", "fp8", "int8"]
-# What a server holds: "int8" adds that copy, "auto" does where it helps, "full" leaves it out.
-Weights = Literal["auto", "int8", "full"]
+# What a server holds: "int8" adds that copy, "native" one for the decoder in C++ (inference/native), "full" neither;
+# "auto" takes the fastest that can be had.
+Weights = Literal["auto", "native", "int8", "full"]
 # Rows up to which int8 weights beat packed bfloat16 ones. All products of SmolLM2 on one core, bf16 / int8 in ms:
 # 21 / 14 for 1 row, 21 / 19 for 4, 21 / 34 for 8.
 FEW_ROWS = 4

@@ -67,7 +67,7 @@ class MoE:
         self._width = config.moe_intermediate_size
         self.gate = Gate(config, tensor("gate.weight"), tensor("gate.e_score_correction_bias"))
         own = ranks.range_of(config.n_routed_experts)
-        experts, distinct_of = _read_distinct(own, tensor)
+        experts, distinct_of = read_distinct(own, tensor)
         self.num_distinct = len(experts)
         # Experts of other ranks are all one more, whose weights are dropped.
         distinct_of_E = [distinct_of.get(e, self.num_distinct) for e in range(config.n_routed_experts)]
@@ -116,7 +116,7 @@ class MoE:
         return out_TD
 
 
-def _read_distinct(
+def read_distinct(
     experts: range, tensor: Callable[[str], Tensor]
 ) -> tuple[list[tuple[Tensor, Tensor, Tensor]], dict[int, int]]:
     """The distinct experts in order of first appearance, and for every expert which of them it is."""

@@ -1,0 +1,1 @@
+"""Decoding in C++ for CPUs: the same model, a few rows a step, int8 weights. Optional; PyTorch does it otherwise."""
