@@ -15,6 +15,7 @@ from torch import Tensor
 
 from inference.batch import Batch
 from inference.cache import PagedCache
+from inference.convert import convert
 from inference.engine import Delta
 from inference.grammar import GrammarCompiler, json_rule
 from inference.model import Model, load_model
@@ -240,6 +241,13 @@ def test_an_interrupted_answer_leaves_only_its_own_tokens_behind(pair: Pair) -> 
         following = replace(pair.request(f"next{steps}"), prompt_token_ids=(*request.prompt_token_ids, *said, 9))
         guessed, plain = run(pair.guessing, following)[following.id], run(pair.plain, following)[following.id]
         assert ids_of(guessed) == ids_of(plain) and guessed[-1].usage.num_hit_tokens >= (20 + len(said) - 1) // 8 * 8
+
+
+def test_an_fp8_release_guesses_in_reference_arithmetic(checkpoint: Path, tokenizer: Tokenizer, tmp_path: Path) -> None:
+    convert(checkpoint, tmp_path / "fp8", "fp8")
+    pair = Pair(load_model(tmp_path / "fp8", "cpu", torch.float32, arithmetic="reference"), tokenizer)
+    pair.run(*(pair.request(f"r{i}", 90 * i, 40 + 12 * i) for i in range(4)))
+    assert 0.2 < pair.acceptance < 0.95
 
 
 def test_accepted_tokens_are_charged_as_any_others(pair: Pair) -> None:
