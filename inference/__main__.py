@@ -4,7 +4,7 @@ python -m inference serve --model DIR [--host 127.0.0.1] [--port 8000 | --uds PA
     [--processes N]
 python -m inference import-smollm2 --out DIR [--dtype bfloat16]
 python -m inference train-indexer --out FILE [--work DIR] [--steps N] [--seed 0]
-python -m inference indexer-report --model DIR [--indexer FILE] [--work DIR]
+python -m inference indexer-report --model DIR [--indexer FILE] [--work DIR] [--speed]
 python -m inference convert --model DIR --out DIR --to bfloat16|float32|fp8|int8
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
 python -m inference bench --model DIR [--cases prefill,decode] [--rounds 5] [--sweep-peer]
@@ -92,7 +92,7 @@ def _train_indexer(options: argparse.Namespace) -> int:
 def _indexer_report(options: argparse.Namespace) -> int:
     from inference.indexer_report import ReportSettings, run
 
-    return run(ReportSettings(options.model, options.work, options.indexer, options.pieces, options.no_speed))
+    return run(ReportSettings(options.model, options.work, options.indexer, options.pieces, options.speed))
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -181,8 +181,8 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--model", type=_directory, required=True, help="the imported default model")
     report.add_argument("--work", type=Path, default=work, help="where texts are kept")
     report.add_argument("--indexer", type=Path, help="a file of train-indexer, instead of the model's own indexer")
-    report.add_argument("--pieces", type=_positive, default=2, help="texts of each kind and length")
-    report.add_argument("--no-speed", action="store_true", help="leave decode speed out")
+    report.add_argument("--pieces", type=_positive, default=2, help="texts of each kind")
+    report.add_argument("--speed", action="store_true", help="decode speed too, on a quiet machine")
 
     bench = commands.add_parser("bench", help="measure the engine on this machine, beside llama.cpp")
     bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")

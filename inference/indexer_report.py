@@ -6,13 +6,14 @@ stored. Texts are held out: no word of them was trained on.
 Legend: T tokens, V vocabulary, R rows, C keys.
 """
 
-import math
+import itertools
 import random
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import mean, median
+from statistics import median
 
 import torch
 import torch.nn.functional as F
@@ -32,10 +33,8 @@ from inference.train_indexer import (
     FrozenModel,
     IndexerWeights,
     attention_target,
-    choose_rows,
     index_parts,
     index_scores,
-    row_tiles,
 )
 
 LENGTHS = (2048, 4096, 8192)
@@ -53,15 +52,8 @@ class ReportSettings:
     work: Path
     indexer: Path | None = None
     pieces: int = 2  # of each kind and length
-    no_speed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Perplexity:
-    """Of all tokens of the texts, and of the last ones of each."""
-
-    all: float
-    end: float
+    speed: bool = True
+    threads: int = 2
 
 
 class Session:
@@ -90,112 +82,115 @@ class Session:
 
 
 def run(settings: ReportSettings) -> int:
-    """The command: prints the report as it grows."""
+    """The command: prints a table for each length of context, then decode speed."""
     texts = read_corpus(settings.work / "text", held_out=True)
     tokenizer: Tokenizer = Tokenizer.from_file(str(settings.model / "tokenizer.json"))
+    pieces = held_out_pieces(tokenizer, texts, settings.pieces)
+    sparse, dense, frozen, indexers = load(settings)
+    # A task is one thread's: the models are many small products, and this is no race.
+    with ThreadPoolExecutor(settings.threads, initializer=torch.set_num_threads, initargs=(1,)) as threads:
+        losses = [threads.submit(token_losses, model, pieces) for model in (sparse, dense)]
+        shares = threads.submit(recalled_shares, frozen, indexers, pieces)
+        facts = [
+            [threads.submit(found_facts, model, tokenizer, texts, length, settings.pieces) for model in (sparse, dense)]
+            for length in LENGTHS
+        ]
+    print("| context | perplexity, dense | sparse | change | its last 512 tokens | mass kept | worst layer | facts |")
+    print("|---|---|---|---|---|---|---|---|")
+    sparse_NT, dense_NT = (each.result() for each in losses)
+    for length, share_L, (found, found_densely) in zip(LENGTHS, shares.result(), facts, strict=True):
+        whole, end = slice(0, length), slice(length - LAST, length)
+        changes = [perplexity(sparse_NT[:, part]) / perplexity(dense_NT[:, part]) - 1 for part in (whole, end)]
+        print(
+            f"| {length} | {perplexity(dense_NT[:, whole]):.3f} | {perplexity(sparse_NT[:, whole]):.3f} "
+            f"| {changes[0]:+.2%} | {changes[1]:+.2%} | {share_L.mean():.3f} "
+            f"| {share_L.min():.3f} (layer {int(share_L.argmin())}) "
+            f"| {found.result()} sparse, {found_densely.result()} dense of {NUM_FACTS * settings.pieces * len(KINDS)} |"
+        )
+    if settings.speed:
+        sparse_s, dense_s = decode_seconds((sparse, dense), LENGTHS[-1] - DECODED)
+        print(f"decode at {LENGTHS[-1]}: sparse {1 / sparse_s:.1f}, dense {1 / dense_s:.1f} tokens/s")
+    return 0
+
+
+def load(settings: ReportSettings) -> tuple[Model, Model, FrozenModel, list[IndexerWeights]]:
+    """The engine's model sparse and dense, and what tells of single layers, from one checkpoint."""
+    replaced = read_indexers(settings.indexer) if settings.indexer else {}
     with open_checkpoint(settings.model) as checkpoint:
-        replaced = read_indexers(settings.indexer) if settings.indexer else {}
 
         def tensor(name: str) -> Tensor:
             if name in replaced:
                 return replaced[name].to(torch.bfloat16)
             return checkpoint.read(name, torch.float32 if is_correction_bias(name) else torch.bfloat16)
 
-        config = replace(checkpoint.config, index_topk=FIRST_ROW)
-        sparse = Model(config, tensor)
-        dense = Model(replace(config, index_topk=config.max_position_embeddings), tensor)
-        frozen = FrozenModel(tensor)
+        config = checkpoint.config
+        sparse, dense = (
+            Model(replace(config, index_topk=topk), tensor) for topk in (FIRST_ROW, config.max_position_embeddings)
+        )
         indexers = [
             {name: tensor(f"{indexer_prefix(layer)}{name}").float() for name in NAMES}
             for layer in range(config.num_hidden_layers)
         ]
-    print("| context | perplexity, dense | sparse | change | last 512 tokens | mass recalled | worst layer | facts |")
-    print("|---|---|---|---|---|---|---|---|")
-    for length in LENGTHS:
-        pieces = held_out_pieces(tokenizer, texts, length, settings.pieces)
-        print(_line(length, pieces, dense, sparse, frozen, indexers, tokenizer, texts), flush=True)
-    if not settings.no_speed:
-        dense_s, sparse_s = decode_seconds((dense, sparse), LENGTHS[-1] - DECODED)
-        print(f"decode at {LENGTHS[-1]}: dense {1 / dense_s:.1f}, sparse {1 / sparse_s:.1f} tokens/s")
-    return 0
+        return sparse, dense, FrozenModel(tensor), indexers
 
 
-def _line(
-    length: int,
-    pieces: Sequence[Sequence[int]],
-    dense: Model,
-    sparse: Model,
-    frozen: FrozenModel,
-    indexers: Sequence[IndexerWeights],
-    tokenizer: Tokenizer,
-    texts: Texts,
-) -> str:
-    whole, chosen = perplexity(dense, pieces), perplexity(sparse, pieces)
-    shares = recalled_mass(frozen, indexers, pieces, FIRST_ROW)
-    worst = min(range(len(shares)), key=shares.__getitem__)
-    facts = [found_facts(model, tokenizer, texts, length) for model in (dense, sparse)]
-    return (
-        f"| {length} | {whole.all:.3f} | {chosen.all:.3f} | {chosen.all / whole.all - 1:+.2%} "
-        f"| {chosen.end / whole.end - 1:+.2%} | {mean(shares):.3f} | {shares[worst]:.3f} (layer {worst}) "
-        f"| {facts[1]} / {facts[0]} of {NUM_FACTS * len(KINDS)} |"
-    )
-
-
-def held_out_pieces(tokenizer: Tokenizer, texts: Texts, length: int, count: int) -> list[list[int]]:
-    """`count` of each kind, spread evenly over its text."""
+def held_out_pieces(tokenizer: Tokenizer, texts: Texts, count: int) -> list[list[int]]:
+    """Of each kind `count` pieces of the longest context, spread evenly over its text; shorter contexts begin them."""
     pieces = []
     for kind in KINDS:
-        step = len(texts[kind]) // count
-        for start in range(0, step * count, step):
-            pieces.append(tokenizer.encode(texts[kind][start : start + length * CHARACTERS_PER_TOKEN]).ids[:length])
+        for number in range(count):
+            start = len(texts[kind]) // count * number
+            text = texts[kind][start : start + LENGTHS[-1] * CHARACTERS_PER_TOKEN]
+            pieces.append(tokenizer.encode(text).ids[: LENGTHS[-1]])
     return pieces
 
 
-def perplexity(model: Model, texts: Sequence[Sequence[int]]) -> Perplexity:
-    losses: list[Tensor] = []
-    for token_ids in texts:
+def token_losses(model: Model, pieces: Sequence[Sequence[int]]) -> Tensor:
+    """-log p of every token but the first: (pieces, T - 1)."""
+    losses = []
+    for token_ids in pieces:
         session = Session(model, len(token_ids))
-        parts = [
-            F.cross_entropy(
-                session.read(token_ids[start : start + CHUNK])[: len(after)], torch.tensor(after), reduction="none"
-            )
-            for start in range(0, len(token_ids), CHUNK)
-            if (after := token_ids[start + 1 : start + CHUNK + 1])
-        ]
-        losses.append(torch.cat(parts))
-    end = torch.cat([loss_T[-LAST:] for loss_T in losses])
-    return Perplexity(math.exp(torch.cat(losses).mean()), math.exp(end.mean()))
+        for start in range(0, len(token_ids), CHUNK):
+            logits_TV = session.read(token_ids[start : start + CHUNK])
+            next_T = torch.tensor(token_ids[start + 1 : start + CHUNK + 1])
+            losses.append(F.cross_entropy(logits_TV[: len(next_T)], next_T, reduction="none"))
+    return torch.cat(losses).view(len(pieces), -1)
 
 
-def recalled_mass(
-    frozen: FrozenModel, indexers: Sequence[IndexerWeights], texts: Sequence[Sequence[int]], topk: int
-) -> list[float]:
-    """Of each layer, the share of attention that falls on what is kept, in rows that have a choice."""
-    shares: list[list[float]] = [[] for _ in indexers]
-    for number, token_ids in enumerate(texts):
-        rows_R = choose_rows(len(token_ids), random.Random(number))
+def perplexity(losses: Tensor) -> float:
+    return float(losses.mean().exp())
+
+
+@torch.no_grad()
+def recalled_shares(
+    frozen: FrozenModel, indexers: Sequence[IndexerWeights], pieces: Sequence[Sequence[int]]
+) -> list[Tensor]:
+    """For each of LENGTHS, by layer, the share of attention that falls on what is kept at the end of such a context."""
+    shares = torch.zeros(len(LENGTHS), len(indexers))
+    for token_ids in pieces:
         for layer, view in enumerate(frozen.views(torch.tensor(token_ids))):
-            queries_RIJ, weights_RI, keys_TJ = index_parts(indexers[layer], view.x_TD, rows_R, frozen.rope)
             key_GTP = view.key_TGP.transpose(0, 1)
-            for start, stop, length in row_tiles(rows_R, len(token_ids)):
-                future_RC = torch.arange(length) > rows_R[start:stop, None]
-                target_RC = attention_target(view.query_THP[rows_R[start:stop]], key_GTP[:, :length], future_RC)
-                scores_RC, _ = index_scores(queries_RIJ[start:stop], weights_RI[start:stop], keys_TJ[:length])
-                kept_RK = scores_RC.masked_fill_(future_RC, -torch.inf).topk(topk, dim=-1).indices
-                shares[layer] += target_RC.gather(1, kept_RK).sum(dim=-1).tolist()
-    return [mean(layer) for layer in shares]
+            for number, length in enumerate(LENGTHS):
+                rows_R = torch.arange(length - LAST + 7, length, 8)
+                queries_RIJ, weights_RI, keys_TJ = index_parts(indexers[layer], view.x_TD[:length], rows_R, frozen.rope)
+                future_RC = torch.arange(length) > rows_R[:, None]
+                target_RC = attention_target(view.query_THP[rows_R], key_GTP[:, :length], future_RC)
+                scores_RC, _ = index_scores(queries_RIJ, weights_RI, keys_TJ)
+                kept_RK = scores_RC.masked_fill_(future_RC, -torch.inf).topk(FIRST_ROW, dim=-1).indices
+                shares[number, layer] += target_RC.gather(1, kept_RK).sum(dim=-1).mean() / len(pieces)
+    return list(shares)
 
 
-def found_facts(model: Model, tokenizer: Tokenizer, texts: Texts, length: int) -> int:
-    """How many facts, ten strewn into a document of each kind, the model completes, each digit its first choice."""
+def found_facts(model: Model, tokenizer: Tokenizer, texts: Texts, length: int, count: int) -> int:
+    """How many facts, ten in each of `count` documents a kind, the model completes, every digit its first choice."""
     found = 0
-    for kind in KINDS:
-        rng = random.Random(f"{length}/{kind}")
+    for kind, number in itertools.product(KINDS, range(count)):
+        rng = random.Random(f"{length}/{kind}/{number}")
         facts = [(name, str(rng.randrange(1000, 10000))) for name in rng.sample(PEOPLE, NUM_FACTS)]
         filler = tokenizer.encode(piece(texts, kind, length, rng)).ids[: length - FACT_TOKENS * len(facts)]
         document: list[int] = []
-        for number, (name, code) in enumerate(facts):
-            part = filler[len(filler) * number // len(facts) : len(filler) * (number + 1) // len(facts)]
+        for place, (name, code) in enumerate(facts):
+            part = filler[len(filler) * place // len(facts) : len(filler) * (place + 1) // len(facts)]
             told = tokenizer.encode(f"\nThe pass code of {name} is {code}.\n").ids
             document += [*part[: len(part) // 2], *told, *part[len(part) // 2 :]]
         session = Session(model, length)
