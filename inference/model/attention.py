@@ -19,7 +19,7 @@ from torch import Tensor
 from inference.batch import Batch
 from inference.cache import Blocks, PagedCache, as_blocks
 from inference.config import ModelConfig
-from inference.model.indexer import Indexer, hide_future, score, select_topk
+from inference.model.indexer import Indexer, hide_future, keep_topk, score, select_topk
 from inference.model.linear import Linear, Products
 from inference.model.norm import RMSNorm
 from inference.model.rope import rotate_neighbours
@@ -49,7 +49,7 @@ class Chunk:
     stop: int
     length: int
     kind: Literal["dense", "masked", "gathered"]  # the last two see only what the indexer keeps of their past
-    visible_TC: Tensor | None = None  # bool, of dense rows; None where every row sees all `length` tokens
+    visible_TC: Tensor | None = None  # see as_mask; of dense rows, None where each sees all `length` tokens
     causal: bool = False  # the rows are the whole sequence so far, so a kernel's own causal mask is right
 
 
@@ -85,35 +85,45 @@ class Step:
     is_sparse: bool = False
 
 
-def plan_step(config: ModelConfig, batch: Batch, rope: Tensor, block_size: int) -> Step:
+def plan_step(config: ModelConfig, batch: Batch, rope: Tensor, block_size: int, dtype: torch.dtype) -> Step:
     device = batch.token_ids_T.device
     starts, lengths = batch.query_start_S1.tolist(), batch.context_lens_S.tolist()
     spans = []
     for s, length in enumerate(lengths):
         block_ids_B = batch.block_tables_SB[s, : -(-length // block_size)].to(torch.int64)
-        chunks = list(_cut(config, starts[s], starts[s + 1], length, device))
+        chunks = list(_cut(config, starts[s], starts[s + 1], length, device, dtype))
         spans.append(Span(starts[s], starts[s + 1], length, block_ids_B, as_blocks(block_ids_B), chunks))
     return Step(rope, batch.slot_mapping_T, spans, any(length > config.index_topk for length in lengths))
 
 
-def _cut(config: ModelConfig, start: int, stop: int, context_len: int, device: torch.device) -> Iterator[Chunk]:
+def _cut(
+    config: ModelConfig, start: int, stop: int, context_len: int, device: torch.device, dtype: torch.dtype
+) -> Iterator[Chunk]:
     """Rows with at most index_topk tokens to see are dense; what one chunk needs at once is bounded."""
     offset = context_len - stop  # of a row's position
     sparse = min(max(start, config.index_topk - offset), stop)
     for row, end in _steps(start, sparse, SCORE_BYTES // (4 * max(1, sparse + offset) * config.num_attention_heads)):
-        yield _dense_chunk(row, end, end + offset, device)
+        yield _dense_chunk(row, end, end + offset, device, dtype)
     gathers = context_len > _gather_from(config)
     row_bytes = 4 * context_len * (1 if gathers else config.num_attention_heads)
     for row, end in _steps(sparse, stop, SCORE_BYTES // row_bytes):
         yield Chunk(row, end, end + offset, "gathered" if gathers or end - row <= DECODE_ROWS else "masked")
 
 
-def _dense_chunk(start: int, stop: int, length: int, device: torch.device) -> Chunk:
+def _dense_chunk(start: int, stop: int, length: int, device: torch.device, dtype: torch.dtype) -> Chunk:
     if stop == start + 1:
         return Chunk(start, stop, length, "dense")
     positions_C = torch.arange(length, device=device)
     visible_TC = positions_C <= positions_C[start - stop :, None]
-    return Chunk(start, stop, length, "dense", visible_TC, causal=stop - start == length)
+    return Chunk(start, stop, length, "dense", as_mask(visible_TC, dtype), causal=stop - start == length)
+
+
+def as_mask(visible_TC: Tensor, dtype: torch.dtype) -> Tensor:
+    """What the attention kernel reads: 0 or -inf in bfloat16 on a CPU, where its own conversion takes ten times as
+    long (3 ms for 512 times 2048), bool elsewhere."""
+    if dtype != torch.bfloat16 or visible_TC.device.type != "cpu":
+        return visible_TC
+    return visible_TC.to(torch.int16).sub_(1).bitwise_and_(-128).view(dtype)  # the bits 0xff80 are -inf
 
 
 def _steps(start: int, stop: int, step: int) -> Iterator[tuple[int, int]]:
@@ -193,11 +203,8 @@ class Attention:
 
     def _attend_masked(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
         """Computes every pair and hides what was not chosen: the faster way until the past is much longer than k."""
-        chosen_TK = self._select(query, chunk, span, cache)
-        # A pad must point at something that is visible anyway.
-        chosen_TK = torch.where(chosen_TK < 0, chosen_TK[:, -1:].clamp_min(0), chosen_TK)
-        visible_TC = torch.zeros(len(chosen_TK), chunk.length, dtype=torch.bool, device=chosen_TK.device)
-        return self._attend_all(query, chunk, span, cache, visible_TC.scatter_(1, chosen_TK, True), False)
+        visible_TC = keep_topk(self._index_scores(query, chunk, span, cache), self._config.index_topk)
+        return self._attend_all(query, chunk, span, cache, as_mask(visible_TC, query.rotary_THP.dtype), False)
 
     def _attend_all(
         self, query: Query, chunk: Chunk, span: Span, cache: PagedCache, visible_TC: Tensor | None, causal: bool
@@ -210,35 +217,34 @@ class Attention:
 
     def _attend_gathered(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
         """Reads and computes nothing but the chosen tokens, each row its own."""
-        chosen_TK = self._select(query, chunk, span, cache)
+        chosen_TK = select_topk(self._index_scores(query, chunk, span, cache), self._config.index_topk)
         config, width = self._config, self._config.kv_lora_rank + self._config.qk_rope_head_dim
         rows = slice(chunk.start, chunk.stop)
         query_THX = self._absorb(query.nope_THN[rows], query.rotary_THP[rows])
         query_TGHX = torch.unflatten(query_THX, 1, (config.num_latent_groups, -1))
         row_bytes = chosen_TK.shape[1] * config.num_latent_groups * width * query_THX.element_size()
+        has_pads = bool((chosen_TK[:, 0] < 0).any())
         outputs = []
         for first, last in _steps(0, len(chosen_TK), GATHER_BYTES // row_bytes):
-            slots_TK = _slots(chosen_TK[first:last].clamp_min(0), span.block_ids_B, cache.block_size)
+            slots_TK = _slots(chosen_TK[first:last], span, cache.block_size)
             latent = cache.read_latents_at(self._layer, slots_TK.flatten()).to(query_THX.dtype)
             latent_TGKW = torch.unflatten(latent, 0, slots_TK.shape).transpose(1, 2)
-            pads_TK = chosen_TK[first:last] < 0
             out_TGHR = F.scaled_dot_product_attention(
                 query_TGHX[first:last],
                 latent_TGKW[..., width - query_THX.shape[-1] :],
                 latent_TGKW[..., : config.kv_lora_rank],
-                attn_mask=~pads_TK[:, None, None] if pads_TK.any() else None,
+                attn_mask=chosen_TK[first:last, None, None] >= 0 if has_pads else None,
                 scale=config.softmax_scale,
             )
             outputs.append(out_TGHR.flatten(1, 2))
         return self._value_up(outputs[0] if len(outputs) == 1 else torch.cat(outputs))
 
-    def _select(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
-        """int64 (rows, K): the positions the indexer keeps for each row."""
+    def _index_scores(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
+        """fp32 (rows, length): -inf where a row does not see."""
         assert query.index_TIJ is not None and query.index_weights_TI is not None
         rows = slice(chunk.start, chunk.stop)
         keys_CJ = cache.read_index_keys(self._layer, span.blocks, chunk.length)
-        scores_TC = score(query.index_TIJ[rows], query.index_weights_TI[rows], keys_CJ)
-        return select_topk(hide_future(scores_TC), self._config.index_topk)
+        return hide_future(score(query.index_TIJ[rows], query.index_weights_TI[rows], keys_CJ))
 
     def _absorb(self, query_nope_THN: Tensor, query_rotary_THP: Tensor) -> Tensor:
         """Queries over latent and rotary key, (T, H, R + P), or over the rotary key alone, (T, H, P)."""
@@ -325,9 +331,12 @@ class Attention:
         return torch.unflatten(out_1GXY[0], 1, (-1, num_rows)).permute(2, 0, 1, 3).flatten(1, 2)
 
 
-def _slots(positions_TK: Tensor, block_ids_B: Tensor, block_size: int) -> Tensor:
-    """Where positions of one sequence lie in the cache."""
-    return block_ids_B[positions_TK // block_size] * block_size + positions_TK % block_size
+def _slots(positions_TK: Tensor, span: Span, block_size: int) -> Tensor:
+    """Where positions of one sequence lie in the cache; a pad counts as the first."""
+    positions_TK = positions_TK.clamp_min(0)
+    if isinstance(span.blocks, slice):
+        return positions_TK + int(span.blocks.start) * block_size
+    return span.block_ids_B[positions_TK // block_size] * block_size + positions_TK % block_size
 
 
 def fold(output_DHV: Tensor, value_up_HVR: Tensor) -> Tensor:

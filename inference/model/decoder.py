@@ -98,7 +98,7 @@ class Model:
     @torch.inference_mode()
     def forward(self, batch: Batch, cache: PagedCache) -> Tensor:
         """Writes the step's tokens into the cache; returns fp32 logits (L, vocab)."""
-        step = plan_step(self.config, batch, self._rope.factors(batch.positions_T), cache.block_size)
+        step = plan_step(self.config, batch, self._rope.factors(batch.positions_T), cache.block_size, self.dtype)
         hidden_TD = self._embed(batch.token_ids_T)
         chosen: list[tuple[int, Tensor]] = []
         for number, layer in enumerate(self.layers):

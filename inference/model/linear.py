@@ -34,7 +34,7 @@ class Linear:
         self._few = _Int8Rows(weight_OI) if products == "int8" and _can_hold_int8(weight_OI) else None
         # Packed, on two AVX-512 cores: [1,576]x[576,3072] 261 -> 170 us, [1,1536]x[1536,576] 138 -> 67 us;
         # the same speed as unpacked at 512 rows.
-        self._packed = _can_pack(weight_OI)
+        self._packed = can_pack(weight_OI)
         self._weight = _pack(weight_OI) if self._packed else weight_OI
 
     def __call__(self, x_TI: Tensor) -> Tensor:
@@ -42,7 +42,7 @@ class Linear:
             return self._few(x_TI)
         if self._fp8:
             x_TI = round_groups(x_TI)
-        return _packed_product(x_TI, self._weight) if self._packed else F.linear(x_TI, self._weight)
+        return product(x_TI, self._weight) if self._packed else F.linear(x_TI, self._weight)
 
 
 class GatedLinear:
@@ -52,7 +52,7 @@ class GatedLinear:
         both = torch.cat((gate_FD, up_FD))
         self._few = _Int8Rows(both) if products == "int8" and _can_hold_int8(both) else None
         self._packed: tuple[Tensor, Tensor] | None = None
-        if products != "fp8" and _can_pack(gate_FD):
+        if products != "fp8" and can_pack(gate_FD):
             self._packed = _pack(gate_FD), _pack(up_FD)
         else:
             self._both = Linear(both, products)
@@ -63,8 +63,8 @@ class GatedLinear:
             gate, up = self._few(x_TD).chunk(2, dim=-1)
             return F.silu(gate).mul_(up)
         if self._packed is not None:  # 1930 -> 1550 us, [512,576]x[576,3072] on one core
-            gate = _packed_product(x_TD, self._packed[0], "swish")
-            return _packed_product(x_TD, self._packed[1], times=gate)
+            gate = product(x_TD, self._packed[0], "swish")
+            return product(x_TD, self._packed[1], times=gate)
         gate, up = self._both(x_TD).chunk(2, dim=-1)
         return F.silu(gate.float()) * up
 
@@ -74,7 +74,7 @@ class Head:
     weights under 6e-5, where 3e-8 may be missing. [1,576]x[576,49152] 8.5 -> 3.8 ms on one core."""
 
     def __init__(self, weight_VD: Tensor) -> None:
-        self._half = weight_VD.dtype == torch.bfloat16 and _can_pack(weight_VD) and _fits_fp16(weight_VD)
+        self._half = weight_VD.dtype == torch.bfloat16 and can_pack(weight_VD) and _fits_fp16(weight_VD)
         if self._half:
             self._weight = torch.ops.quantized.linear_prepack_fp16(weight_VD.float(), None)
         else:
@@ -104,7 +104,7 @@ def _can_hold_int8(weight: Tensor) -> bool:
     return weight.device.type == "cpu" and weight.dtype == torch.bfloat16 and weight.shape[1] % 16 == 0
 
 
-def _can_pack(weight: Tensor) -> bool:
+def can_pack(weight: Tensor) -> bool:
     return (
         weight.device.type == "cpu"
         and weight.dtype == torch.bfloat16
@@ -118,7 +118,8 @@ def _pack(weight_OI: Tensor) -> Tensor:
     return packed
 
 
-def _packed_product(x_TI: Tensor, weight: Tensor, then: str = "none", times: Tensor | None = None) -> Tensor:
+def product(x_TI: Tensor, weight: Tensor, then: str = "none", times: Tensor | None = None) -> Tensor:
+    """oneDNN's, of a weight that may be packed; `then` and `times` apply to the sums, before they are rounded."""
     if times is None:
         y_TO: Tensor = torch.ops.mkldnn._linear_pointwise(x_TI, weight, None, then, [], "")
     else:

@@ -37,21 +37,31 @@ class Gate:
         self._config = config
         self._weight_ED = weight_ED.float()
         self._bias_E = bias_E.float()
+        group_size = config.n_routed_experts // config.n_group
+        # Where the kept groups hold no more experts than are chosen, their experts are the choice.
+        self._chosen_of_group: Tensor | None = None
+        if config.topk_group * group_size == config.num_experts_per_tok:
+            experts = torch.arange(config.n_routed_experts, device=weight_ED.device)
+            self._chosen_of_group = experts.view(config.n_group, group_size)
 
     def __call__(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
         """x_TD in fp32; returns the chosen ids int64 (T, K) and their weights fp32 (T, K)."""
         config = self._config
         scores_TE = F.linear(x_TD, self._weight_ED).sigmoid_()
         biased_TGE = torch.unflatten(scores_TE + self._bias_E, -1, (config.n_group, -1))
-        group_scores_TG = biased_TGE.topk(2, dim=-1).values.sum(dim=-1)
+        group_scores_TG = biased_TGE.topk(2, dim=-1, sorted=False).values.sum(dim=-1)
         kept_groups = group_scores_TG.topk(config.topk_group, dim=-1, sorted=False).indices
+        if self._chosen_of_group is not None:
+            return self._weigh(scores_TE, self._chosen_of_group[kept_groups].flatten(1))
         dropped_TG = torch.ones_like(group_scores_TG, dtype=torch.bool).scatter_(1, kept_groups, False)
         biased_TE = biased_TGE.masked_fill(dropped_TG[..., None], -torch.inf).flatten(1)
-        ids_TK = biased_TE.topk(config.num_experts_per_tok, dim=-1, sorted=False).indices
+        return self._weigh(scores_TE, biased_TE.topk(config.num_experts_per_tok, dim=-1, sorted=False).indices)
+
+    def _weigh(self, scores_TE: Tensor, ids_TK: Tensor) -> tuple[Tensor, Tensor]:
         weights_TK = scores_TE.gather(1, ids_TK)
-        if config.norm_topk_prob:
+        if self._config.norm_topk_prob:
             weights_TK = weights_TK / (weights_TK.sum(dim=-1, keepdim=True) + 1e-20)
-        return ids_TK, weights_TK * config.routed_scaling_factor
+        return ids_TK, weights_TK * self._config.routed_scaling_factor
 
 
 class MoE:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 import inference.model.indexer as indexer
+from inference.model.attention import as_mask
 from inference.model.indexer import hide_future, score, select_topk
 
 NAN, LOW = float("nan"), float("-inf")
@@ -72,3 +73,18 @@ def test_negative_dots_count_nothing_and_weights_may_be_negative() -> None:
     queries = torch.tensor([[[1.0, 0.0], [0.0, 1.0]]])
     keys = torch.tensor([[2.0, 3.0], [-2.0, 3.0], [2.0, -3.0]])
     assert score(queries, torch.tensor([[1.0, -1.0]]), keys).tolist() == [[-1.0, -3.0, 2.0]]
+
+
+def test_scores_of_rounded_queries_are_close() -> None:
+    generator = torch.Generator().manual_seed(0)
+    queries, keys = torch.randn(40, 4, 8, generator=generator), torch.randn(333, 8, generator=generator)
+    queries, keys, weights = queries.bfloat16(), keys.bfloat16(), torch.randn(40, 4, generator=generator)
+    exact = score(queries.float(), weights, keys.float())
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert torch.allclose(score(queries, weights, keys), exact, atol=0.02 * float(exact.abs().max()))
+
+
+def test_a_mask_of_numbers_hides_what_a_mask_of_truths_hides() -> None:
+    visible = torch.tensor([[True, False, True], [False, True, True]])
+    assert as_mask(visible, torch.bfloat16).tolist() == [[0.0, LOW, 0.0], [LOW, 0.0, 0.0]]
+    assert as_mask(visible, torch.float32) is visible
