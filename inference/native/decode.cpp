@@ -136,6 +136,10 @@ int select_topk(const float *scores, int count, int k, int32_t *chosen, std::vec
     return found;
 }
 
+inline void prefetch(const uint16_t *from, int count) {
+    for (int i = 0; i < count; i += 32) __builtin_prefetch(from + i);
+}
+
 // RANK, ROTARY and INDEX are the widths in sixteens, known to the compiler: vectors of that width stay in registers.
 template <int RANK, int ROTARY, int INDEX>
 class Step : public Job {
@@ -221,7 +225,7 @@ class Step : public Job {
             [&](int task) {
                 multiply(weights.input, scratch().activations, task, num_rows,
                          [&](int t, int row, const float *y) {
-                             std::memcpy(projected_.data() + size_t(t) * stride + row, y, LANES * sizeof(float));
+                             store(projected_.data() + size_t(t) * stride + row, load(y));
                          });
             });
         worker.share(rows_.count, [&](int t) { place(weights, t, projected_.data() + size_t(t) * stride); });
@@ -278,7 +282,9 @@ class Step : public Job {
                                s.groups * (s.rank + s.rotary) + s.index_width;
         const float *head_weights = index_head_weights_.data() + t * s.index_heads;
         float *scores = scores_.data() + size_t(t) * longest_;
-        for (int position = start; position < std::min(start + SPAN, length(t)); position++) {
+        const int stop = std::min(start + SPAN, length(t));
+        for (int position = start; position < stop; position++) {
+            if (position + AHEAD < stop) prefetch(weights.index_keys + slot(t, position + AHEAD) * s.index_width, s.index_width);
             const auto key = Vector<INDEX>::of(weights.index_keys + slot(t, position) * s.index_width);
             float sum = 0;
             for (int h = 0; h < s.index_heads; h++)
@@ -301,33 +307,44 @@ class Step : public Job {
         const int32_t *chosen = is_sparse(t) ? chosen_.data() + size_t(t) * s.index_topk : nullptr;
         const float *queries = projected_.data() + size_t(t) * weights.input.rows + group * heads * s.rotary;
         float *out = attended_.data() + (size_t(t) * s.heads + group * heads) * s.rank;
+        const size_t stride = (count + WIDE - 1) / WIDE * WIDE;
         std::vector<float> &scores = scratch().scores;
-        scores.resize(size_t(heads) * count);
+        scores.resize(heads * stride);
         auto entry = [&](int i) {
             return weights.latents + (slot(t, chosen ? chosen[i] : i) * s.groups + group) * width;
         };
         for (int i = 0; i < count; i++) {
+            if (i + AHEAD < count) prefetch(entry(i + AHEAD), width);
             const auto key = Vector<ROTARY>::of(entry(i) + s.rank);
             for (int h = 0; h < heads; h++)
-                scores[size_t(h) * count + i] = key.dot(Vector<ROTARY>::of(queries + h * s.rotary));
+                scores[h * stride + i] = key.dot(Vector<ROTARY>::of(queries + h * s.rotary));
         }
-        for (int h = 0; h < heads; h++) softmax(scores.data() + size_t(h) * count, count, s.softmax_scale);
+        for (int h = 0; h < heads; h++) softmax(scores.data() + h * stride, count, s.softmax_scale);
         std::fill(out, out + heads * s.rank, 0.0f);
         for (int start = 0; start < count; start += TILE)  // a tile's latents are read from memory once for all heads
             for (int h = 0; h < heads; h++) {
                 auto sum = Vector<RANK>::of(out + h * s.rank);
                 for (int i = start; i < std::min(start + TILE, count); i++)
-                    sum.add(Vector<RANK>::of(entry(i)), scores[size_t(h) * count + i]);
+                    sum.add(Vector<RANK>::of(entry(i)), scores[h * stride + i]);
                 sum.to(out + h * s.rank);
             }
     }
 
+    // In place, over `count` scores; up to a multiple of 16 is written.
     static void softmax(float *scores, int count, float scale) {
-        float best = scores[0], sum = 0;
-        for (int i = 1; i < count; i++) best = std::max(best, scores[i]);
-        for (int i = 0; i < count; i++) scores[i] = std::exp((scores[i] - best) * scale);
-        for (int i = 0; i < count; i++) sum += scores[i];
-        for (int i = 0; i < count; i++) scores[i] /= sum;
+        const int padded = (count + WIDE - 1) / WIDE * WIDE;
+        std::fill(scores + count, scores + padded, -INFINITY);
+        Floats best = fill(-INFINITY), total{};
+        for (int i = 0; i < padded; i += WIDE) best = max(best, load(scores + i));
+        float highest = -INFINITY;
+        for (int i = 0; i < WIDE; i++) highest = std::max(highest, best[i]);
+        for (int i = 0; i < padded; i += WIDE) {
+            Floats weight = exp((load(scores + i) - highest) * scale);
+            total += weight;
+            store(scores + i, weight);
+        }
+        const float factor = 1 / sum(total);
+        for (int i = 0; i < padded; i += WIDE) store(scores + i, load(scores + i) * factor);
     }
 
     void add_to_hidden(const Matrix &matrix, int task) {
@@ -347,7 +364,7 @@ class Step : public Job {
                 multiply_pairs(weights.gate_up, scratch().activations, task - rows_.count,
                                [&](int t, int row, const float *gate, const float *up) {
                                    float *out = activated_.data() + size_t(t) * width_ + row;
-                                   for (int i = 0; i < LANES; i++) out[i] = gate[i] / (1 + std::exp(-gate[i])) * up[i];
+                                   store(out, load(gate) / (1.0f + exp(-load(gate))) * load(up));
                                });
             });
         worker.share(
@@ -431,6 +448,7 @@ class Step : public Job {
 
     static constexpr int SPAN = 512;  // positions scored by one task
     static constexpr int TILE = 32;   // positions averaged for one head before the next
+    static constexpr int AHEAD = 32;  // positions that are asked for in advance: the cache is scattered over pages
 
     const Model model_;
     const Shape &shape_;

@@ -58,7 +58,7 @@ def build(path: Path, machine_flags: tuple[str, ...] = MACHINE_FLAGS) -> None:
     with tempfile.TemporaryDirectory(dir=path.parent) as directory:
         unfinished = Path(directory, path.name)
         command = [compiler, *FLAGS, *machine_flags, str(SOURCES / "decode.cpp"), "-o", str(unfinished)]
-        result = subprocess.run([*command, *_math_libraries()], capture_output=True, text=True)
+        result = subprocess.run(command, capture_output=True, text=True)
         if result.returncode != 0:
             raise BuildError(f"decode.cpp does not compile here: {result.stderr.strip()[-2000:]}")
         unfinished.replace(path)
@@ -80,8 +80,3 @@ def _digest() -> str:
         digest.update(source.read_bytes())
     digest.update(" ".join((platform.machine(), *FLAGS, *MACHINE_FLAGS, *sorted(cpu_flags()))).encode())
     return digest.hexdigest()
-
-
-def _math_libraries() -> tuple[str, ...]:
-    """glibc's vector versions of exp, where there are any."""
-    return ("-lmvec", "-lm") if platform.libc_ver()[0] == "glibc" else ("-lm",)

@@ -1,7 +1,7 @@
 // Threads that work through the phases of a job together: each phase is a number of tasks, taken one by one.
 //
 // Nobody waits for a thread, only for tasks that somebody has begun: a thread that the system has put aside between two
-// tasks holds up no one. Where others need the cores, waiting threads yield, and after a step that was mostly waiting
+// tasks holds up no one. Where others need the cores, waiting threads yield, and after a job that was mostly waiting
 // the caller works alone for a while.
 #pragma once
 
@@ -138,7 +138,8 @@ inline void Team::run(std::shared_ptr<Job> job) {
     Worker worker(*this, epoch);
     job->run(worker);
     if (solo_runs_ > 0) solo_runs_--;
-    else if (worker.waited * 3 > Clock::now() - started) solo_runs_ = SOLO_RUNS;
+    else if (const auto took = Clock::now() - started; (took - worker.waited) * (helpers_.size() + 1) < took)
+        solo_runs_ = SOLO_RUNS;  // alone it would have been faster
 }
 
 inline void Team::help() {
