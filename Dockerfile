@@ -30,6 +30,8 @@ RUN SONDE_SECRET_KEY=build DATABASE_URL=postgresql://build REDIS_URL=redis://bui
 USER sonde
 
 FROM base AS inference
+# The worker compiles its decoder for the processor it runs on, at its first start.
+RUN apt-get update && apt-get install -y --no-install-recommends g++ && rm -rf /var/lib/apt/lists/*
 # SONDE_TORCH_INDEX: the CPU index makes the image 3 GB smaller where there is no GPU.
 ARG SONDE_TORCH_INDEX=""
 RUN pip install torch==2.13.0 ${SONDE_TORCH_INDEX:+--index-url "$SONDE_TORCH_INDEX"}

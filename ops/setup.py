@@ -60,6 +60,7 @@ def _set_up(purpose: str, environ: Mapping[str, str]) -> None:
     _front_end()
     if not environ.get("SONDE_MODEL_DIR"):
         _default_model()
+    _native_decoder()
 
 
 def _step(name: str, inputs: list[Path | str], do: Callable[[], None], product: Path) -> None:
@@ -165,8 +166,18 @@ def _node_is_new_enough() -> bool:
 
 
 def _default_model() -> None:
-    recipe = ROOT / "inference" / "smollm2.py"
-    _step("model", [recipe], _import_model, DEFAULT_MODEL / "config.json")
+    recipe: list[Path | str] = [ROOT / "inference" / name for name in ("smollm2.py", "smollm2_indexer.safetensors")]
+    _step("model", recipe, _import_model, DEFAULT_MODEL / "config.json")
+
+
+def _native_decoder() -> None:
+    """The worker would build it at its first start; here nobody waits for it. Without a compiler, PyTorch decodes."""
+    sources: list[Path | str] = sorted((ROOT / "inference" / "native").glob("*.[ch]*"))
+    compilers = [shutil.which(name) or "" for name in ("c++", "g++", "clang++")]
+    argv = [str(PYTHON), "-m", "inference.native.library"]
+    _step(
+        "native", [*sources, *compilers], lambda: run_shown("decoder in C++, where there is a compiler", argv), PYTHON
+    )
 
 
 def _import_model() -> None:

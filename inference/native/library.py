@@ -80,3 +80,8 @@ def _digest() -> str:
         digest.update(source.read_bytes())
     digest.update(" ".join((platform.machine(), *FLAGS, *MACHINE_FLAGS, *sorted(cpu_flags()))).encode())
     return digest.hexdigest()
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    load()
