@@ -165,7 +165,7 @@ class Step : public Job {
             }
         }
         if (is_sparse()) {
-            scores_.resize(count * longest_);
+            scores_.resize(count * stride(longest_));
             chosen_.resize(count * shape_.index_topk);
             num_chosen_.resize(count);
         }
@@ -193,6 +193,7 @@ class Step : public Job {
         return scratch;
     }
 
+    static size_t stride(int count) { return (size_t(count) + WIDE - 1) / WIDE * WIDE; }
     int length(int t) const { return int(rows_.positions[t]) + 1; }
     bool is_sparse() const { return longest_ > shape_.index_topk; }
     bool is_sparse(int t) const { return length(t) > shape_.index_topk; }
@@ -281,21 +282,27 @@ class Step : public Job {
         const float *queries = projected_.data() + size_t(t) * weights.input.rows + s.heads * s.rotary +
                                s.groups * (s.rank + s.rotary) + s.index_width;
         const float *head_weights = index_head_weights_.data() + t * s.index_heads;
-        float *scores = scores_.data() + size_t(t) * longest_;
+        float *scores = scores_.data() + size_t(t) * stride(longest_);
         const int stop = std::min(start + SPAN, length(t));
-        for (int position = start; position < stop; position++) {
-            if (position + AHEAD < stop) prefetch(weights.index_keys + slot(t, position + AHEAD) * s.index_width, s.index_width);
-            const auto key = Vector<INDEX>::of(weights.index_keys + slot(t, position) * s.index_width);
-            float sum = 0;
+        auto key = [&](int position) {
+            return weights.index_keys + slot(t, std::min(position, stop - 1)) * s.index_width;
+        };
+        Tile<INDEX> keys;
+        for (int position = start; position < stop; position += WIDE) {
+            for (int i = 0; i < WIDE; i++) {
+                prefetch(key(position + i + AHEAD), s.index_width);
+                keys.set(i, key(position + i));
+            }
+            Floats total{};
             for (int h = 0; h < s.index_heads; h++)
-                sum += head_weights[h] * std::max(key.dot(Vector<INDEX>::of(queries + h * s.index_width)), 0.0f);
-            scores[position] = sum;
+                total += max(keys.dot(Vector<INDEX>::of(queries + h * s.index_width)), Floats{}) * head_weights[h];
+            store(scores + position, total);
         }
     }
 
     void choose(int t) {
         if (is_sparse(t))
-            num_chosen_[t] = select_topk(scores_.data() + size_t(t) * longest_, length(t), shape_.index_topk,
+            num_chosen_[t] = select_topk(scores_.data() + size_t(t) * stride(longest_), length(t), shape_.index_topk,
                                          chosen_.data() + size_t(t) * shape_.index_topk, scratch().keys);
     }
 
@@ -307,32 +314,38 @@ class Step : public Job {
         const int32_t *chosen = is_sparse(t) ? chosen_.data() + size_t(t) * s.index_topk : nullptr;
         const float *queries = projected_.data() + size_t(t) * weights.input.rows + group * heads * s.rotary;
         float *out = attended_.data() + (size_t(t) * s.heads + group * heads) * s.rank;
-        const size_t stride = (count + WIDE - 1) / WIDE * WIDE;
         std::vector<float> &scores = scratch().scores;
-        scores.resize(heads * stride);
+        scores.resize(heads * stride(count));
         auto entry = [&](int i) {
+            i = std::min(i, count - 1);
             return weights.latents + (slot(t, chosen ? chosen[i] : i) * s.groups + group) * width;
         };
-        for (int i = 0; i < count; i++) {
-            if (i + AHEAD < count) prefetch(entry(i + AHEAD), width);
-            const auto key = Vector<ROTARY>::of(entry(i) + s.rank);
+        Tile<ROTARY> keys;
+        for (int start = 0; start < count; start += WIDE) {
+            for (int i = 0; i < WIDE; i++) {
+                prefetch(entry(start + i + AHEAD), width);
+                keys.set(i, entry(start + i) + s.rank);
+            }
             for (int h = 0; h < heads; h++)
-                scores[h * stride + i] = key.dot(Vector<ROTARY>::of(queries + h * s.rotary));
+                store(scores.data() + h * stride(count) + start, keys.dot(Vector<ROTARY>::of(queries + h * s.rotary)));
         }
-        for (int h = 0; h < heads; h++) softmax(scores.data() + h * stride, count, s.softmax_scale);
+        for (int h = 0; h < heads; h++) softmax(scores.data() + h * stride(count), count, s.softmax_scale);
         std::fill(out, out + heads * s.rank, 0.0f);
-        for (int start = 0; start < count; start += TILE)  // a tile's latents are read from memory once for all heads
+        Tile<RANK> latents;
+        for (int start = 0; start < count; start += WIDE) {
+            for (int i = 0; i < WIDE; i++) latents.set(i, entry(start + i));
             for (int h = 0; h < heads; h++) {
+                const float *weight = scores.data() + h * stride(count) + start;  // zero beyond the last position
                 auto sum = Vector<RANK>::of(out + h * s.rank);
-                for (int i = start; i < std::min(start + TILE, count); i++)
-                    sum.add(Vector<RANK>::of(entry(i)), scores[h * stride + i]);
+                for (int i = 0; i < WIDE; i++) sum.add(Vector<RANK>::of(latents.rows[i]), weight[i]);
                 sum.to(out + h * s.rank);
             }
+        }
     }
 
     // In place, over `count` scores; up to a multiple of 16 is written.
     static void softmax(float *scores, int count, float scale) {
-        const int padded = (count + WIDE - 1) / WIDE * WIDE;
+        const int padded = int(stride(count));
         std::fill(scores + count, scores + padded, -INFINITY);
         Floats best = fill(-INFINITY), total{};
         for (int i = 0; i < padded; i += WIDE) best = max(best, load(scores + i));
@@ -447,7 +460,6 @@ class Step : public Job {
     }
 
     static constexpr int SPAN = 512;  // positions scored by one task
-    static constexpr int TILE = 32;   // positions averaged for one head before the next
     static constexpr int AHEAD = 32;  // positions that are asked for in advance: the cache is scattered over pages
 
     const Model model_;

@@ -30,14 +30,34 @@ inline Floats widen(const uint16_t *from) {
     return (Floats)(words << 16);
 }
 
+// Where two vectors meet: lanes of `a` are 0 to 15, those of `b` 16 to 31.
+#define PICK(a, b, w, x, y, z) \
+    __builtin_shufflevector(a, b, w, x, y, z, w + 4, x + 4, y + 4, z + 4, w + 8, x + 8, y + 8, z + 8, w + 12, x + 12, \
+                            y + 12, z + 12)
+#define QUARTERS(a, b, w, x, y, z) \
+    __builtin_shufflevector(a, b, w, w + 1, w + 2, w + 3, x, x + 1, x + 2, x + 3, y, y + 1, y + 2, y + 3, z, z + 1, \
+                            z + 2, z + 3)
+
+// The sums of sixteen vectors, in order: neighbours are folded into one vector, four times. In place.
+inline Floats sums(Floats (&all)[WIDE]) {
+#pragma GCC unroll 8
+    for (int i = 0; i < 8; i++)
+        all[i] = PICK(all[2 * i], all[2 * i + 1], 0, 16, 1, 17) + PICK(all[2 * i], all[2 * i + 1], 2, 18, 3, 19);
+#pragma GCC unroll 4
+    for (int i = 0; i < 4; i++)
+        all[i] = PICK(all[2 * i], all[2 * i + 1], 0, 1, 16, 17) + PICK(all[2 * i], all[2 * i + 1], 2, 3, 18, 19);
+    for (int i = 0; i < 2; i++)
+        all[i] = QUARTERS(all[2 * i], all[2 * i + 1], 0, 8, 16, 24) + QUARTERS(all[2 * i], all[2 * i + 1], 4, 12, 20, 28);
+    return QUARTERS(all[0], all[1], 0, 8, 16, 24) + QUARTERS(all[0], all[1], 4, 12, 20, 28);
+}
+
+#undef PICK
+#undef QUARTERS
+
 inline float sum(Floats all) {
-#ifdef __AVX512F__
-    return _mm512_reduce_add_ps((__m512)all);
-#else
     float total = 0;
     for (int i = 0; i < WIDE; i++) total += all[i];
     return total;
-#endif
 }
 
 inline Floats fill(float value) { return Floats{} + value; }
@@ -72,19 +92,10 @@ template <int CHUNKS>
 struct Vector {
     Floats chunk[CHUNKS];
 
-    static Vector zero() { return Vector{}; }
-
     static Vector of(const float *from) {
         Vector all;
 #pragma GCC unroll 8
         for (int c = 0; c < CHUNKS; c++) all.chunk[c] = load(from + c * WIDE);
-        return all;
-    }
-
-    static Vector of(const uint16_t *from) {
-        Vector all;
-#pragma GCC unroll 8
-        for (int c = 0; c < CHUNKS; c++) all.chunk[c] = widen(from + c * WIDE);
         return all;
     }
 
@@ -93,15 +104,30 @@ struct Vector {
         for (int c = 0; c < CHUNKS; c++) store(out + c * WIDE, chunk[c]);
     }
 
-    float dot(const Vector &other) const {
-        Floats total = chunk[0] * other.chunk[0];
-#pragma GCC unroll 8
-        for (int c = 1; c < CHUNKS; c++) total += chunk[c] * other.chunk[c];
-        return sum(total);
-    }
-
     void add(const Vector &other, float factor) {
 #pragma GCC unroll 8
         for (int c = 0; c < CHUNKS; c++) chunk[c] += other.chunk[c] * factor;
+    }
+};
+
+// Sixteen of them, widened once and read for every head.
+template <int CHUNKS>
+struct Tile {
+    alignas(64) float rows[WIDE][CHUNKS * WIDE];
+
+    void set(int i, const uint16_t *from) {
+#pragma GCC unroll 8
+        for (int c = 0; c < CHUNKS; c++) store(rows[i] + c * WIDE, widen(from + c * WIDE));
+    }
+
+    Floats dot(const Vector<CHUNKS> &query) const {
+        Floats products[WIDE];
+#pragma GCC unroll 16
+        for (int i = 0; i < WIDE; i++) {
+            products[i] = load(rows[i]) * query.chunk[0];
+#pragma GCC unroll 8
+            for (int c = 1; c < CHUNKS; c++) products[i] += load(rows[i] + c * WIDE) * query.chunk[c];
+        }
+        return sums(products);
     }
 };
