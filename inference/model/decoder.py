@@ -76,9 +76,11 @@ class Model:
         self.config = config = ranks.share(config)
         embedding = tensor("model.embed_tokens.weight")
         self.dtype, self.device = embedding.dtype, embedding.device
-        self._head = Head(embedding if config.tie_word_embeddings else tensor("lm_head.weight"))
-        self._embedding_VD = embedding
         self._products: Products = "fp8" if arithmetic == "reference" else "int8" if int8 else "plain"
+        self._head = Head(embedding if config.tie_word_embeddings else tensor("lm_head.weight"), self._products)
+        # The fp32 rows of a tied head, rounded back, are the embedding exactly: one copy does.
+        head_VD = self._head.weight_VD
+        self._embedding_VD = head_VD if config.tie_word_embeddings and head_VD is not None else embedding
         self._norm = RMSNorm(tensor("model.norm.weight"), config.rms_norm_eps)
         self._rope = Rope(config, self.device)
         self.layers = [

@@ -122,8 +122,9 @@ def keep_topk(scores_TC: Tensor, k: int) -> Tensor:
     if not surplus_T.any() and float(threshold_T1.min()) > -torch.inf:  # as nearly always
         return kept_TC
     has_few_T = threshold_T1[:, 0] == -torch.inf
-    kept_TC &= scores_TC > -torch.inf
-    surplus_T = _count(kept_TC) - k
+    if has_few_T.any():
+        kept_TC &= scores_TC > -torch.inf
+        surplus_T = _count(kept_TC) - k
     if ((surplus_T < 0) & ~has_few_T).any():  # NaN was taken for the best
         return keep_topk(scores_TC.masked_fill(scores_TC.isnan(), -torch.inf), k)
     for row in (surplus_T > 0).nonzero()[:, 0].tolist():

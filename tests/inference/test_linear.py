@@ -50,8 +50,9 @@ def test_gates_apply_to_their_products(rows: int) -> None:
 
 def test_logits_lose_nothing_in_fp16_rows() -> None:
     weight, x = _random(400, 96) / 16, torch.randn(5, 96)
-    assert _error(Head(weight)(x), x @ weight.float().T) < 1e-6
-    assert torch.isfinite(Head(weight * 2.0**20)(x)).all(), "what fp16 cannot hold stays fp32"
+    assert _error(Head(weight, "int8")(x), x @ weight.float().T) < 1e-6
+    assert torch.equal(Head(weight)(x), F.linear(x, weight.float()))
+    assert torch.isfinite(Head(weight * 2.0**20, "int8")(x)).all(), "what fp16 cannot hold stays fp32"
 
 
 def test_int8_decode_stays_close_to_bfloat16() -> None:
