@@ -174,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     trainer = commands.add_parser("train-indexer", help="train the default model's indexer on texts from PyPI")
     trainer.add_argument("--out", type=Path, required=True, help="file to write")
     trainer.add_argument("--work", type=Path, default=work, help="where texts and the state of training are kept")
-    trainer.add_argument("--steps", type=_positive, default=400)
+    trainer.add_argument("--steps", type=_positive, default=420)
     trainer.add_argument("--seed", type=int, default=0)
 
     report = commands.add_parser("indexer-report", help="what the default model's indexer keeps, and what it costs")

@@ -95,22 +95,30 @@ def run(settings: ReportSettings) -> int:
             [threads.submit(found_facts, model, tokenizer, texts, length, settings.pieces) for model in (sparse, dense)]
             for length in LENGTHS
         ]
-    print("| context | perplexity, dense | sparse | change | its last 512 tokens | mass kept | worst layer | facts |")
-    print("|---|---|---|---|---|---|---|---|")
-    sparse_NT, dense_NT = (each.result() for each in losses)
-    for length, share_L, (found, found_densely) in zip(LENGTHS, shares.result(), facts, strict=True):
-        whole, end = slice(0, length), slice(length - LAST, length)
-        changes = [perplexity(sparse_NT[:, part]) / perplexity(dense_NT[:, part]) - 1 for part in (whole, end)]
-        print(
-            f"| {length} | {perplexity(dense_NT[:, whole]):.3f} | {perplexity(sparse_NT[:, whole]):.3f} "
-            f"| {changes[0]:+.2%} | {changes[1]:+.2%} | {share_L.mean():.3f} "
-            f"| {share_L.min():.3f} (layer {int(share_L.argmin())}) "
-            f"| {found.result()} sparse, {found_densely.result()} dense of {NUM_FACTS * settings.pieces * len(KINDS)} |"
-        )
+        print("| context | perplexity, dense | sparse | change | its last 512 tokens | mass kept | worst layer |")
+        print("|---|---|---|---|---|---|---|")
+        sparse_NT, dense_NT = (each.result() for each in losses)
+        for length, share_L in zip(LENGTHS, shares.result(), strict=True):
+            print(_line(length, sparse_NT, dense_NT, share_L), flush=True)
+        print("\n| context | facts found, dense | sparse | of |")
+        print("|---|---|---|---|")
+        for length, (found, found_densely) in zip(LENGTHS, facts, strict=True):
+            total = NUM_FACTS * settings.pieces * len(KINDS)
+            print(f"| {length} | {found_densely.result()} | {found.result()} | {total} |", flush=True)
     if settings.speed:
         sparse_s, dense_s = decode_seconds((sparse, dense), LENGTHS[-1] - DECODED)
         print(f"decode at {LENGTHS[-1]}: sparse {1 / sparse_s:.1f}, dense {1 / dense_s:.1f} tokens/s")
     return 0
+
+
+def _line(length: int, sparse_NT: Tensor, dense_NT: Tensor, share_L: Tensor) -> str:
+    whole, end = slice(0, length), slice(length - LAST, length)
+    changes = [perplexity(sparse_NT[:, part]) / perplexity(dense_NT[:, part]) - 1 for part in (whole, end)]
+    return (
+        f"| {length} | {perplexity(dense_NT[:, whole]):.3f} | {perplexity(sparse_NT[:, whole]):.3f} "
+        f"| {changes[0]:+.2%} | {changes[1]:+.2%} | {share_L.mean():.3f} "
+        f"| {share_L.min():.3f} (layer {int(share_L.argmin())}) |"
+    )
 
 
 def load(settings: ReportSettings) -> tuple[Model, Model, FrozenModel, list[IndexerWeights]]:

