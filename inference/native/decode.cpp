@@ -485,6 +485,10 @@ void sonde_decode(Team *team, const Shape *shape, const Layer *layers, const flo
     else if (rank == 1 && rotary == 1 && index == 1) team->run(std::make_shared<Step<1, 1, 1>>(model, *rows));
 }
 
+void sonde_pack(const float *from, int rows, int cols, uint8_t *weight, float *scale) {
+    pack(from, rows, cols, weight, scale);
+}
+
 // Parts of a step, for tests.
 int sonde_select_topk(const float *scores, int count, int k, int32_t *chosen) {
     std::vector<uint32_t> keys;

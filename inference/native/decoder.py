@@ -176,8 +176,13 @@ class NativeDecoder:
         return self._kept[-1].data_ptr()
 
     def _matrix(self, weight_OI: Tensor) -> _Matrix:
-        weight, scale_O = pack(weight_OI)
-        return _Matrix(self._arena.store(weight), self._keep(scale_O), len(scale_O), weight_OI.shape[1])
+        """int8 with one scale a row; rows are padded with zeros to whole tiles."""
+        weight_OI = weight_OI.float().contiguous()
+        rows, cols = weight_OI.shape
+        place = self._arena.take(_padded(rows) * cols)
+        scale = self._keep(torch.empty(_padded(rows)))
+        self._library.sonde_pack(c_void_p(weight_OI.data_ptr()), rows, cols, c_void_p(place), c_void_p(scale))
+        return _Matrix(place, scale, _padded(rows), cols)
 
 
 def _layer_tensor(tensor: Callable[[str], Tensor], layer: int, name: str) -> Tensor:
@@ -194,11 +199,10 @@ class _Arena:
         self._bytes = torch.frombuffer(self._memory, dtype=torch.uint8)
         self._used = 0
 
-    def store(self, tensor: Tensor) -> int:
-        """The address of a copy."""
-        place = self._bytes[self._used : self._used + tensor.numel()]
-        place.copy_(tensor.flatten())
-        self._used += tensor.numel()
+    def take(self, num_bytes: int) -> int:
+        """The address of the next so many bytes."""
+        place = self._bytes[self._used : self._used + num_bytes]
+        self._used += num_bytes
         return place.data_ptr()
 
 
@@ -215,15 +219,6 @@ def _packed_bytes(config: ModelConfig) -> int:
 
 def _padded(rows: int) -> int:
     return -(-rows // LANES) * LANES
-
-
-def pack(weight_OI: Tensor) -> tuple[Tensor, Tensor]:
-    """uint8 (O' / 16, I / 4, 16, 4) and scales fp32 (O'); O is padded with zeros to O', a multiple of 16."""
-    weight_OI = torch.nn.functional.pad(weight_OI.float(), (0, 0, 0, -len(weight_OI) % LANES))
-    scale_O = weight_OI.abs().amax(dim=1) / 127
-    rounded_OI = torch.round(weight_OI / scale_O.clamp_min(1e-30)[:, None]).to(torch.int16) + 128
-    tiles = rounded_OI.to(torch.uint8).view(len(scale_O) // LANES, LANES, -1, 4)
-    return tiles.transpose(1, 2).contiguous(), scale_O
 
 
 def _interleave(gate_FD: Tensor, up_FD: Tensor) -> Tensor:

@@ -21,6 +21,21 @@ extern "C" struct Matrix {
     int32_t rows, cols;     // multiples of 16 and of 64
 };
 
+// From fp32 (rows, cols) to a matrix; rows up to the next multiple of 16 become zero.
+inline void pack(const float *from, int rows, int cols, uint8_t *weight, float *scale) {
+    for (int row = 0; row < (rows + LANES - 1) / LANES * LANES; row++) {
+        const float *values = from + size_t(row) * cols;
+        uint8_t *to = weight + size_t(row / LANES) * LANES * cols + row % LANES * 4;
+        float largest = 0;
+        for (int i = 0; row < rows && i < cols; i++) largest = std::max(largest, std::fabs(values[i]));
+        const float inverse = largest > 0 ? 127 / largest : 0;
+        scale[row] = largest / 127;
+        for (int i = 0; i < cols; i += 4, to += 4 * LANES)
+            for (int j = 0; j < 4; j++)
+                to[j] = uint8_t(128 + (inverse > 0 ? int(std::nearbyintf(values[i + j] * inverse)) : 0));
+    }
+}
+
 // Rows as a product reads them.
 class Activations {
   public:

@@ -16,7 +16,7 @@ from inference.config import ModelConfig
 from inference.model import Model
 from inference.model.indexer import select_topk
 from inference.native import library
-from inference.native.decoder import GROUP, NativeDecoder, pack, unsupported
+from inference.native.decoder import GROUP, NativeDecoder, unsupported
 from inference.native.model import NativeModel
 from tests.inference.plain_reference import forward, random_tensors
 from tests.inference.stepping import Stepper, random_tokens
@@ -81,7 +81,10 @@ def test_products_are_those_of_rounded_rows_and_weights(compiled: ctypes.CDLL, c
     x_TI = torch.randn(count, 128, generator=generator) * 3
     x_TI[:, 5] *= 30  # an outlier costs its own group of 64 its precision, and no other
     weight_OI = torch.randn(37, 128, generator=generator)
-    packed, scale_O = pack(weight_OI)
+    packed = torch.full((48 * 128,), 7, dtype=torch.uint8)
+    scale_O = torch.full((48,), math.nan)
+    address = lambda tensor: ctypes.c_void_p(tensor.data_ptr())  # noqa: E731
+    compiled.sonde_pack(address(weight_OI), 37, 128, address(packed), address(scale_O))
     out_TO = torch.full((count, len(scale_O)), math.nan)
 
     class Matrix(ctypes.Structure):
