@@ -95,11 +95,11 @@ def run(settings: ReportSettings) -> int:
             [threads.submit(found_facts, model, tokenizer, texts, length, settings.pieces) for model in (sparse, dense)]
             for length in LENGTHS
         ]
-        print("| context | perplexity, dense | sparse | change | its last 512 tokens | mass kept | worst layer |")
-        print("|---|---|---|---|---|---|---|")
+        print("| context | perplexity, dense | sparse | change | last 512 tokens | mass kept | best choice | least |")
+        print("|---|---|---|---|---|---|---|---|")
         sparse_NT, dense_NT = (each.result() for each in losses)
-        for length, share_L in zip(LENGTHS, shares.result(), strict=True):
-            print(_line(length, sparse_NT, dense_NT, share_L), flush=True)
+        for length, share_2L in zip(LENGTHS, shares.result(), strict=True):
+            print(_line(length, sparse_NT, dense_NT, *share_2L), flush=True)
         print("\n| context | facts found, dense | sparse | of |")
         print("|---|---|---|---|")
         for length, (found, found_densely) in zip(LENGTHS, facts, strict=True):
@@ -111,13 +111,14 @@ def run(settings: ReportSettings) -> int:
     return 0
 
 
-def _line(length: int, sparse_NT: Tensor, dense_NT: Tensor, share_L: Tensor) -> str:
+def _line(length: int, sparse_NT: Tensor, dense_NT: Tensor, kept_L: Tensor, best_L: Tensor) -> str:
     whole, end = slice(0, length), slice(length - LAST, length)
     changes = [perplexity(sparse_NT[:, part]) / perplexity(dense_NT[:, part]) - 1 for part in (whole, end)]
+    worst = int(kept_L.argmin())
     return (
         f"| {length} | {perplexity(dense_NT[:, whole]):.3f} | {perplexity(sparse_NT[:, whole]):.3f} "
-        f"| {changes[0]:+.2%} | {changes[1]:+.2%} | {share_L.mean():.3f} "
-        f"| {share_L.min():.3f} (layer {int(share_L.argmin())}) |"
+        f"| {changes[0]:+.2%} | {changes[1]:+.2%} | {kept_L.mean():.3f} | {best_L.mean():.3f} "
+        f"| {kept_L[worst]:.3f} of {best_L[worst]:.3f} (layer {worst}) |"
     )
 
 
@@ -170,11 +171,10 @@ def perplexity(losses: Tensor) -> float:
 
 
 @torch.no_grad()
-def recalled_shares(
-    frozen: FrozenModel, indexers: Sequence[IndexerWeights], pieces: Sequence[Sequence[int]]
-) -> list[Tensor]:
-    """For each of LENGTHS, by layer, the share of attention that falls on what is kept at the end of such a context."""
-    shares = torch.zeros(len(LENGTHS), len(indexers))
+def recalled_shares(frozen: FrozenModel, indexers: Sequence[IndexerWeights], pieces: Sequence[Sequence[int]]) -> Tensor:
+    """The share of attention, at the end of each of LENGTHS and by layer, that falls on what is kept, and on the best
+    choice: (lengths, 2, layers)."""
+    shares = torch.zeros(len(LENGTHS), 2, len(indexers))
     for token_ids in pieces:
         for layer, view in enumerate(frozen.views(torch.tensor(token_ids))):
             key_GTP = view.key_TGP.transpose(0, 1)
@@ -185,8 +185,11 @@ def recalled_shares(
                 target_RC = attention_target(view.query_THP[rows_R], key_GTP[:, :length], future_RC)
                 scores_RC, _ = index_scores(queries_RIJ, weights_RI, keys_TJ)
                 kept_RK = scores_RC.masked_fill_(future_RC, -torch.inf).topk(FIRST_ROW, dim=-1).indices
-                shares[number, layer] += target_RC.gather(1, kept_RK).sum(dim=-1).mean() / len(pieces)
-    return list(shares)
+                best_RK = target_RC.topk(FIRST_ROW, dim=-1).indices
+                for choice, chosen_RK in enumerate((kept_RK, best_RK)):
+                    share = target_RC.gather(1, chosen_RK).sum(dim=-1).mean()
+                    shares[number, choice, layer] += share / len(pieces)
+    return shares
 
 
 def found_facts(model: Model, tokenizer: Tokenizer, texts: Texts, length: int, count: int) -> int:
