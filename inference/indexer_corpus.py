@@ -121,7 +121,9 @@ def fetch(folder: Path) -> None:
             requirements.write(f"{source.name}=={source.version} --hash=sha256:{source.sha256}\n")
             requirements.flush()
             command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--no-binary", source.name]
-            subprocess.run([*command, "--require-hashes", "-d", folder, "-r", requirements.name], check=True)
+            done = subprocess.run([*command, "--require-hashes", "-d", folder, "-r", requirements.name])
+            if done.returncode:
+                raise ValueError(f"pip could not fetch {source.name} {source.version}")
 
 
 def _archive(folder: Path, source: Source) -> Path:
