@@ -66,9 +66,15 @@ struct Model {
 };
 
 float dot(const float *a, const float *b, int count) {
-    float sum = 0;
-    for (int i = 0; i < count; i++) sum += a[i] * b[i];
-    return sum;
+    Floats even{}, odd{};
+    int i = 0;
+    for (; i + 2 * WIDE <= count; i += 2 * WIDE) {
+        even += load(a + i) * load(b + i);
+        odd += load(a + i + WIDE) * load(b + i + WIDE);
+    }
+    float total = sum(even + odd);
+    for (; i < count; i++) total += a[i] * b[i];
+    return total;
 }
 
 void rms_norm(const float *x, const float *weight, int count, float eps, float *out) {
@@ -349,10 +355,9 @@ class Step : public Job {
         std::fill(scores + count, scores + padded, -INFINITY);
         Floats best = fill(-INFINITY), total{};
         for (int i = 0; i < padded; i += WIDE) best = max(best, load(scores + i));
-        float highest = -INFINITY;
-        for (int i = 0; i < WIDE; i++) highest = std::max(highest, best[i]);
+        const float most = highest(best);
         for (int i = 0; i < padded; i += WIDE) {
-            Floats weight = exp((load(scores + i) - highest) * scale);
+            Floats weight = exp((load(scores + i) - most) * scale);
             total += weight;
             store(scores + i, weight);
         }

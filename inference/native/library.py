@@ -20,10 +20,10 @@ logger = logging.getLogger(__name__)
 SOURCES = Path(__file__).parent
 BUILT = Path(os.environ.get("SONDE_NATIVE_DIR") or SOURCES.parents[1] / "var" / "native")
 COMPILERS = ("c++", "g++", "clang++")
-# NaN must survive (the sampler refuses it); the order of sums may change, once, when it is compiled.
+# Not -ffast-math: it orders sums by the alignment of their data, and a thread's choice would change an answer.
 FLAGS = (
-    *("-std=c++20", "-O3", "-ffast-math", "-fno-finite-math-only", "-shared", "-fPIC", "-pthread"),
-    *("-Wall", "-Wextra", "-Wno-maybe-uninitialized"),
+    *("-std=c++20", "-O3", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math"),
+    *("-shared", "-fPIC", "-pthread", "-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-psabi"),
 )
 MACHINE_FLAGS = ("-march=native", "-mprefer-vector-width=512")
 # What makes a product of bytes fast. Elsewhere PyTorch's own operators are as good.

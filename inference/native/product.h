@@ -11,6 +11,8 @@
 #include <cstring>
 #include <vector>
 
+#include "vectors.h"
+
 constexpr int LANES = 16;  // rows of a tile
 constexpr int GROUP = 64;  // neighbours in a row that share one scale
 constexpr int BATCH = 8;   // rows that share one reading of the weights
@@ -56,20 +58,23 @@ class Activations {
         for (int g = 0; g < cols / GROUP; g++) {
             const float *from = row + g * GROUP;
             int8_t *to = values.data() + size_t(t) * cols + g * GROUP;
-            float largest = 0, poison = 0;  // a value that is not finite makes the results so: the sampler must see it
-            for (int i = 0; i < GROUP; i++) {
-                largest = std::max(largest, std::fabs(from[i]));
-                poison += 0 * from[i];
+            Floats most{}, poison{};  // a value that is not finite makes the results so: the sampler must see it
+            for (int i = 0; i < GROUP; i += WIDE) {
+                most = max(most, max(load(from + i), -load(from + i)));
+                poison += 0.0f * load(from + i);
             }
-            const float scale = largest / 127 + poison, inverse = largest > 0 ? 127 / largest : 0;
-            int sum = 0;
-            for (int i = 0; i < GROUP; i++) {
-                int value = int(std::nearbyintf(from[i] * inverse));
-                to[i] = int8_t(value);
-                sum += value;
+            const float largest = highest(most), inverse = largest > 0 ? 127 / largest : 0;
+            const float scale = largest / 127 + sum(poison);
+            Integers total{};
+            for (int i = 0; i < GROUP; i += WIDE) {
+                const Integers rounded = round(load(from + i) * inverse);
+                total += rounded;
+                store(to + i, rounded);
             }
+            int units = 0;
+            for (int i = 0; i < WIDE; i++) units += total[i];
             scales[size_t(t) * (cols / GROUP) + g] = scale;
-            offset += scale * sum;
+            offset += scale * units;
         }
         offsets[t] = 128 * offset;
     }
@@ -77,7 +82,6 @@ class Activations {
 
 // Each of 16 lanes: its four unsigned bytes times the same four signed ones, summed in 32 bits.
 #if defined(__AVX512VNNI__)
-#include <immintrin.h>
 struct Sums {
     __m512i lanes = _mm512_setzero_si512();
     void add(const uint8_t *weight, const int8_t *x) {
@@ -90,7 +94,6 @@ struct Sums {
     }
 };
 #elif defined(__AVXVNNI__)
-#include <immintrin.h>
 struct Sums {
     __m256i low = _mm256_setzero_si256(), high = _mm256_setzero_si256();
     void add(const uint8_t *weight, const int8_t *x) {

@@ -1,9 +1,11 @@
 // Sixteen floats at a time, in the compiler's own vector types: one AVX-512 register, or two or four smaller ones.
+// Sums are spelled out in vectors, not left to -ffast-math: that orders them by where the data happen to lie, and two
+// threads gave two answers.
 #pragma once
 
 #include <cstdint>
 #include <cstring>
-#ifdef __AVX512F__
+#ifdef __AVX2__
 #include <immintrin.h>
 #endif
 
@@ -14,6 +16,7 @@ typedef uint32_t Words __attribute__((vector_size(4 * WIDE)));
 typedef int32_t Integers __attribute__((vector_size(4 * WIDE)));
 // The same where memory need not be aligned. Copying by memcpy instead goes through the stack: 15 times slower.
 typedef float StoredFloats __attribute__((vector_size(4 * WIDE), aligned(4), may_alias));
+typedef int8_t StoredBytes __attribute__((vector_size(WIDE), aligned(1), may_alias));
 typedef uint16_t StoredHalves __attribute__((vector_size(2 * WIDE), aligned(2), may_alias));
 
 inline Floats load(const float *from) { return *reinterpret_cast<const StoredFloats *>(from); }
@@ -60,7 +63,20 @@ inline float sum(Floats all) {
     return total;
 }
 
+inline float highest(Floats all) {
+    float best = all[0];
+    for (int i = 1; i < WIDE; i++) best = best > all[i] ? best : all[i];
+    return best;
+}
+
 inline Floats fill(float value) { return Floats{} + value; }
+
+// To the nearest, ties to even, up to 4 million: adding 1.5 * 2^23 leaves no room for digits behind the point.
+inline Integers round(Floats x) { return __builtin_convertvector((x + 12582912.0f) - 12582912.0f, Integers); }
+
+inline void store(int8_t *to, Integers all) {
+    *reinterpret_cast<StoredBytes *>(to) = __builtin_convertvector(all, StoredBytes);
+}
 
 inline Floats max(Floats a, Floats b) { return a > b ? a : b; }
 
@@ -68,8 +84,8 @@ inline Floats max(Floats a, Floats b) { return a > b ? a : b; }
 inline Floats exp(Floats x) {
     x = x > -87.0f ? x : fill(-87.0f);
     x = x < 88.0f ? x : fill(88.0f);
-    Words power = (Words)__builtin_convertvector(x * 1.44269504f + (x > 0.0f ? fill(0.5f) : fill(-0.5f)), Integers);
-    Floats f = x - __builtin_convertvector((Integers)power, Floats) * 0.693147181f;
+    const Integers power = round(x * 1.44269504f);
+    const Floats f = x - __builtin_convertvector(power, Floats) * 0.693147181f;
     Floats series = f * (1 / 720.0f) + 1 / 120.0f;
     series = series * f + 1 / 24.0f;
     series = series * f + 1 / 6.0f;

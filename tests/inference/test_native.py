@@ -2,6 +2,7 @@
 
 import ctypes
 import math
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -162,6 +163,24 @@ def test_a_row_is_the_same_whatever_is_computed_beside_it(compiled: ctypes.CDLL,
             together[name].append(logits)
     for name, logits in alone.items():
         assert torch.equal(logits, torch.cat(together[name])), name
+
+
+def test_threads_change_no_digit(compiled: ctypes.CDLL) -> None:
+    """At the default model's widths, where sums are long enough to be ordered by where their data lie."""
+    config = replace(
+        CONFIG, hidden_size=576, moe_intermediate_size=128, num_hidden_layers=1, num_attention_heads=9,
+        num_latent_groups=3, n_routed_experts=8, n_group=2, num_experts_per_tok=4, kv_lora_rank=64, v_head_dim=64,
+        qk_rope_head_dim=64, index_head_dim=64, index_n_heads=8, index_topk=24,
+    )  # fmt: skip
+    drawn = random_tensors(config)
+    same = lambda name: drawn[re.sub(r"experts\.[4-7]", lambda found: f"experts.{int(found[0][-1]) - 4}", name)]  # noqa: E731
+    tensors = {name: same(name).to(torch.bfloat16).float() for name in drawn}
+    tokens = random_tokens(60, 250)
+    alone, *others = (
+        DecodingStepper(native_model(compiled, tensors, config, num_threads)).run(tokens, [7, 1, 3])
+        for num_threads in (1, 2, 3, 2)
+    )
+    assert all(torch.equal(alone, other) for other in others)
 
 
 def test_prompts_and_answers_of_one_step_are_shared_out(compiled: ctypes.CDLL, tensors: dict[str, Tensor]) -> None:
