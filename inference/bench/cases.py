@@ -35,6 +35,7 @@ class Bench:
     settings: ServeSettings
     rounds: int
     gguf: Path | None = None
+    amx: bool = True
     best: dict[peer.Use, dict[str, Any]] = field(default_factory=lambda: dict(peer.BEST))
     about: dict[str, Any] = field(default_factory=dict)
     texts: Texts = field(init=False)
@@ -43,6 +44,11 @@ class Bench:
     def __post_init__(self) -> None:
         self.texts = Texts(self.settings.model)
         self.context = ModelConfig.from_file(self.settings.model).max_position_embeddings
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Of our processes. oneDNN has PyTorch's bfloat16 products."""
+        return dict(os.environ) | ({} if self.amx else {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE_BF16"})
 
     def fit(self, num_tokens: int, and_written: int = 0) -> int:
         """As many tokens, or what the context leaves; a step may write more than is waited for."""
@@ -57,7 +63,7 @@ class Bench:
 
     @contextmanager
     def ours(self, name: str = "ours", **changes: Any) -> Iterator[RemoteSide]:
-        with RemoteSide("ours", settings_of(replace(self.settings, **changes))) as side:
+        with RemoteSide("ours", settings_of(replace(self.settings, **changes)), self.environ) as side:
             yield self._introduced(name, side)
 
     @contextmanager
@@ -148,7 +154,7 @@ def under_load(bench: Bench) -> Iterator[Row]:
 
 def start(bench: Bench) -> Iterator[Row]:
     """The first start fills the file cache."""
-    seconds = [_start_s(bench.settings) for _ in range(bench.rounds + 1)][1:]
+    seconds = [_start_s(bench) for _ in range(bench.rounds + 1)][1:]
     what = "from `serve` to a healthy answer, files in the cache"
     yield compare("start", what, "s", seconds, "the goal", [START_GOAL_S], at_most(1.0))
 
@@ -163,7 +169,7 @@ def http(bench: Bench) -> Iterator[Row]:
         server.pause()
         return speed
 
-    with bench.ours() as ours, Server(bench.settings) as server:
+    with bench.ours() as ours, Server(bench.settings, bench.environ) as server:
         without = _writing(bench, length, 128)
         served, bare = in_turns([over_http, lambda number: without(ours, number)], bench.rounds)
     what = f"decode over HTTP, one stream, 128 tokens after {length}"
@@ -254,6 +260,6 @@ def _writing_deep(bench: Bench, num_tokens: int) -> Speed:
     return lambda side, number: side.decode([bench.texts.document(0, bench.deep())], num_tokens).tokens_per_s
 
 
-def _start_s(settings: ServeSettings) -> float:
-    with Server(settings) as server:
+def _start_s(bench: Bench) -> float:
+    with Server(bench.settings, bench.environ) as server:
         return server.start_s

@@ -43,6 +43,7 @@ class OurSide:
             "device": settings.device,
             "dtype": settings.dtype,
             "weights": settings.weights,
+            "computed_by": type(self._engine.model).__name__,
             "threads": settings.threads,
             "max_num_batched_tokens": settings.max_num_batched_tokens,
             "load_s": round(self._load_s, 2),

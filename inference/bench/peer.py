@@ -8,21 +8,19 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-from inference.bench.side import RemoteSide
+from inference.bench.side import RemoteSide, SideFailed
 from inference.config import ModelConfig
 from inference.smollm2 import CONFIG, find_gguf
 
 Use = Literal["prefill", "decode", "deep", "streams"]
 NAME = "llama.cpp"
-INSTALL = "pip install llama-cpp-python==0.3.36 (compiles for about ten minutes; it is in the extra `bench`)"
+INSTALL = (
+    'CXXFLAGS="-fno-dse -fno-tree-dse" pip install llama-cpp-python==0.3.36'
+    " (compiles for about ten minutes; docs/benchmarks.md says what the flags are for)"
+)
 
-# The best found by `--sweep-peer` (docs/benchmarks.md has its table); what is not named is as in LlamaSettings.
-BEST: dict[Use, dict[str, Any]] = {
-    "prefill": {"repack": False},
-    "decode": {"repack": False},
-    "deep": {"repack": False},
-    "streams": {"repack": False},
-}
+# The best found by `--sweep-peer`; what is not named is as in LlamaSettings.
+BEST: dict[Use, dict[str, Any]] = {"prefill": {}, "decode": {}, "deep": {}, "streams": {}}
 
 
 def find(model: Path) -> tuple[Path | None, str]:
@@ -36,6 +34,15 @@ def find(model: Path) -> tuple[Path | None, str]:
         return find_gguf(), ""
     except ValueError as error:
         return None, str(error)
+
+
+def can_repack(gguf: Path) -> bool:
+    """Some builds of it die in their first product where they find AMX."""
+    try:
+        with start(gguf, threads=1, repack=True) as side:
+            return side.prefill(range(64)) > 0
+    except SideFailed:
+        return False
 
 
 def start(gguf: Path, threads: int, num_sequences: int = 1, **options: Any) -> RemoteSide:

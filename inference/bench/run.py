@@ -21,6 +21,7 @@ class BenchSettings:
     cases: Sequence[str] = ()  # all
     rounds: int = 5
     sweep_peer: bool = False
+    amx: bool = True  # False: neither side may use it, as on most people's machines
 
 
 def run(settings: BenchSettings) -> int:
@@ -32,7 +33,10 @@ def run(settings: BenchSettings) -> int:
     gguf, absence = peer.find(settings.serve.model)
     if gguf is None:
         _say(f"ours alone: {absence}")
-    bench = Bench(settings.serve, settings.rounds, gguf)
+    bench = Bench(settings.serve, settings.rounds, gguf, settings.amx)
+    if gguf is not None and not (settings.amx and peer.can_repack(gguf)):
+        bench.best = {use: options | {"repack": False} for use, options in bench.best.items()}
+        _say(f"{peer.NAME} computes with its weights as they are stored")
     if settings.sweep_peer and gguf is not None:
         print(peer_sweep.table(peer_sweep.sweep(bench, gguf, _say)), end="\n\n")
     rows, failed = _measure(bench, settings.cases or list(CASES))
@@ -40,6 +44,7 @@ def run(settings: BenchSettings) -> int:
         "model": settings.serve.model.resolve().name,
         "rounds": settings.rounds,
         "machine": machine,
+        "amx": settings.amx,
         "peer": absence or {use: dict(options) for use, options in bench.best.items()},
         "sides": bench.about,
         "failed": failed,

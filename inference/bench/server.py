@@ -10,7 +10,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -31,7 +31,7 @@ GREEDY_STREAM = {
 class Server:
     """`python -m inference serve` on a free port; `start_s` is the time to the first healthy answer."""
 
-    def __init__(self, settings: ServeSettings) -> None:
+    def __init__(self, settings: ServeSettings, environ: Mapping[str, str] = os.environ) -> None:
         self._port = _free_port()
         arguments = ["--model", str(settings.model.resolve()), "--port", str(self._port), "--dtype", settings.dtype]
         arguments += ["--device", settings.device, "--threads", str(settings.threads), "--weights", settings.weights]
@@ -39,6 +39,7 @@ class Server:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "inference", "serve", *arguments],
             cwd=ROOT,
+            env=dict(environ),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

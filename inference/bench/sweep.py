@@ -34,7 +34,7 @@ def sweep(bench: Bench, gguf: Path, say: Callable[[str], None]) -> list[Tried]:
     """Puts the best of each use into `bench.best`."""
     tried = []
     for use in OPTIONS:
-        for options in _combinations(use):
+        for options in _combinations(use, bench.amx):
             tried.append(_try(bench, gguf, use, options))
             say(f"{use} {options}: {tried[-1].failure or round(tried[-1].tokens_per_s or 0, 1)}")
         worked = [one for one in tried if one.use == use and one.tokens_per_s is not None]
@@ -52,10 +52,12 @@ def table(tried: list[Tried]) -> str:
     return "\n".join(lines)
 
 
-def _combinations(use: peer.Use) -> Iterator[dict[str, Any]]:
+def _combinations(use: peer.Use, amx: bool) -> Iterator[dict[str, Any]]:
     names = OPTIONS[use]
     for values in product(*names.values()):
         options = dict(zip(names, values, strict=True))
+        if options["repack"] and not amx:
+            continue
         if options.get("cache_type") == "q8_0" and not options["flash_attention"]:
             continue  # it refuses a quantised cache of values without flash attention
         yield options
