@@ -2,7 +2,7 @@
 //
 // At one row a step is the time it takes to read the weights once, so they are stored in one byte each and read in
 // order; everything in between stays in the caches. Products are exact integer sums of 8-bit weights (one scale a row)
-// and 8-bit activations (one scale for 64 neighbours); norms, rotation, softmax, gate and residual stream are fp32.
+// and 8-bit activations (one scale for 32 or 64 neighbours); norms, rotation, softmax, gate and residual stream are fp32.
 // Each row is computed in the same order whatever else is in the step, so its result does not depend on the batch.
 //
 // Legend: T rows, D hidden, H heads, G latent groups, R latent rank, P rotary width, I index heads, J index width,
@@ -212,9 +212,9 @@ class Step : public Job {
     const float *angle(const std::vector<float> &table, int t) const { return table.data() + t * shape_.rotary / 2; }
 
     // Normalises and rounds all rows: what a product reads. Each thread does it for itself, cheaper than handing over.
-    void read_normalised(const float *norm, int count, const int32_t *which = nullptr) {
+    void read_normalised(const Matrix &reader, const float *norm, int count, const int32_t *which = nullptr) {
         Scratch &mine = scratch();
-        mine.activations.resize(count, shape_.hidden);
+        mine.activations.resize(count, reader);
         mine.row.resize(shape_.hidden);
         for (int t = 0; t < count; t++) {
             const float *row = rows_.hidden + size_t(which ? which[t] : t) * shape_.hidden;
@@ -228,7 +228,7 @@ class Step : public Job {
         int num_rows = weights.input.rows - (is_sparse() ? 0 : shape_.index_heads * shape_.index_width);
         int stride = weights.input.rows;
         worker.share(
-            tiles(num_rows, weights.input.cols), [&] { read_normalised(weights.attention_norm, rows_.count); },
+            tiles(num_rows, weights.input.cols), [&] { read_normalised(weights.input, weights.attention_norm, rows_.count); },
             [&](int task) {
                 multiply(weights.input, scratch().activations, task, num_rows,
                          [&](int t, int row, const float *y) {
@@ -246,7 +246,7 @@ class Step : public Job {
         worker.share(
             tiles(weights.output.rows, weights.output.cols),
             [&] {
-                scratch().activations.resize(rows_.count, shape_.heads * shape_.rank);
+                scratch().activations.resize(rows_.count, weights.output);
                 for (int t = 0; t < rows_.count; t++)
                     scratch().activations.set(t, attended_.data() + size_t(t) * shape_.heads * shape_.rank);
             },
@@ -376,7 +376,7 @@ class Step : public Job {
     void mlp(Worker &worker, const Layer &weights) {
         int num_tiles = tiles(weights.gate_up.rows, weights.gate_up.cols, 2);
         worker.share(
-            rows_.count + num_tiles, [&] { read_normalised(weights.mlp_norm, rows_.count); },
+            rows_.count + num_tiles, [&] { read_normalised(weights.gate_up, weights.mlp_norm, rows_.count); },
             [&](int task) {
                 if (task < rows_.count) return gate(weights, task);
                 multiply_pairs(weights.gate_up, scratch().activations, task - rows_.count,
@@ -386,13 +386,13 @@ class Step : public Job {
                                });
             });
         worker.share(
-            tiles(weights.down.rows, weights.down.cols), [&] { read_activated(); },
+            tiles(weights.down.rows, weights.down.cols), [&] { read_activated(weights.down); },
             [&](int task) { add_to_hidden(weights.down, task); });
     }
 
-    void read_activated() {
+    void read_activated(const Matrix &reader) {
         Scratch &mine = scratch();
-        mine.activations.resize(rows_.count, width_);
+        mine.activations.resize(rows_.count, reader);
         mine.row.resize(width_);
         for (int t = 0; t < rows_.count; t++) {
             const float *row = activated_.data() + size_t(t) * width_;
@@ -455,7 +455,7 @@ class Step : public Job {
         const Matrix &matrix = model_.head;
         worker.share(
             tiles(matrix.rows, matrix.cols),
-            [&] { read_normalised(model_.final_norm, rows_.logits_count, rows_.logits_rows); },
+            [&] { read_normalised(matrix, model_.final_norm, rows_.logits_count, rows_.logits_rows); },
             [&](int task) {
                 multiply(matrix, scratch().activations, task, matrix.rows, [&](int t, int row, const float *y) {
                     int count = std::min(LANES, shape_.vocab - row);
@@ -502,7 +502,7 @@ int sonde_select_topk(const float *scores, int count, int k, int32_t *chosen) {
 
 void sonde_multiply(const Matrix *matrix, const float *x, int count, float *out) {
     Activations activations;
-    activations.resize(count, matrix->cols);
+    activations.resize(count, *matrix);
     for (int t = 0; t < count; t++) activations.set(t, x + size_t(t) * matrix->cols);
     for (int task = 0; task < tiles(matrix->rows, matrix->cols); task++)
         multiply(*matrix, activations, task, matrix->rows, [&](int t, int row, const float *y) {

@@ -22,11 +22,11 @@ from inference.model.indexer import KEY_NORM_EPS
 from inference.model.moe import read_distinct
 from inference.model.rope import inverse_frequencies
 
-LANES, GROUP = 16, 64  # as in product.h: rows of a tile, neighbours that share a scale
+LANES, GROUP, FINE_GROUP = 16, 64, 32  # as in product.h: rows of a tile, neighbours that share a scale
 
 
 class _Matrix(Structure):
-    _fields_ = [("weight", c_void_p), ("scale", c_void_p), ("rows", c_int32), ("cols", c_int32)]
+    _fields_ = [("weight", c_void_p), ("scale", c_void_p), ("rows", c_int32), ("cols", c_int32), ("group", c_int32)]
 
 
 class _Shape(Structure):
@@ -169,20 +169,20 @@ class NativeDecoder:
         shared = [tuple(tensor(f"mlp.shared_experts.{part}_proj.weight") for part in ("gate", "up", "down"))]
         gates, ups, downs = zip(*(shared if config.n_shared_experts else []), *experts, strict=True)
         layer.gate_up = self._matrix(_interleave(torch.cat(gates), torch.cat(ups)))
-        layer.down = self._matrix(torch.cat(downs, dim=1))
+        layer.down = self._matrix(torch.cat(downs, dim=1), FINE_GROUP)
 
     def _keep(self, tensor: Tensor) -> int:
         self._kept.append(tensor.contiguous())
         return self._kept[-1].data_ptr()
 
-    def _matrix(self, weight_OI: Tensor) -> _Matrix:
-        """int8 with one scale a row; rows are padded with zeros to whole tiles."""
+    def _matrix(self, weight_OI: Tensor, group: int = GROUP) -> _Matrix:
+        """int8 with one scale a row, rows padded with zeros to whole tiles; `group` is of what it multiplies."""
         weight_OI = weight_OI.float().contiguous()
         rows, cols = weight_OI.shape
         place = self._arena.take(_padded(rows) * cols)
         scale = self._keep(torch.empty(_padded(rows)))
         self._library.sonde_pack(c_void_p(weight_OI.data_ptr()), rows, cols, c_void_p(place), c_void_p(scale))
-        return _Matrix(place, scale, _padded(rows), cols)
+        return _Matrix(place, scale, _padded(rows), cols, group)
 
 
 def _layer_tensor(tensor: Callable[[str], Tensor], layer: int, name: str) -> Tensor:

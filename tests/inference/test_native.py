@@ -17,7 +17,7 @@ from inference.config import ModelConfig
 from inference.model import Model
 from inference.model.indexer import select_topk
 from inference.native import library
-from inference.native.decoder import GROUP, NativeDecoder, unsupported
+from inference.native.decoder import FINE_GROUP, GROUP, NativeDecoder, unsupported
 from inference.native.model import NativeModel
 from tests.inference.plain_reference import forward, random_tensors
 from tests.inference.stepping import Stepper, random_tokens
@@ -76,11 +76,12 @@ class DecodingStepper(Stepper):
 # --- its parts ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("group", [GROUP, FINE_GROUP])
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 9, 17])
-def test_products_are_those_of_rounded_rows_and_weights(compiled: ctypes.CDLL, count: int) -> None:
+def test_products_are_those_of_rounded_rows_and_weights(compiled: ctypes.CDLL, count: int, group: int) -> None:
     generator = torch.Generator().manual_seed(count)
     x_TI = torch.randn(count, 128, generator=generator) * 3
-    x_TI[:, 5] *= 30  # an outlier costs its own group of 64 its precision, and no other
+    x_TI[:, 5] *= 30  # an outlier costs its own group its precision, and no other
     weight_OI = torch.randn(37, 128, generator=generator)
     packed = torch.full((48 * 128,), 7, dtype=torch.uint8)
     scale_O = torch.full((48,), math.nan)
@@ -89,14 +90,17 @@ def test_products_are_those_of_rounded_rows_and_weights(compiled: ctypes.CDLL, c
     out_TO = torch.full((count, len(scale_O)), math.nan)
 
     class Matrix(ctypes.Structure):
-        _fields_ = [("w", ctypes.c_void_p), ("s", ctypes.c_void_p), ("rows", ctypes.c_int32), ("cols", ctypes.c_int32)]
+        _fields_ = [
+            *((name, ctypes.c_void_p) for name in ("weight", "scale")),
+            *((name, ctypes.c_int32) for name in ("rows", "cols", "group")),
+        ]
 
-    matrix = Matrix(packed.data_ptr(), scale_O.data_ptr(), len(scale_O), 128)
+    matrix = Matrix(packed.data_ptr(), scale_O.data_ptr(), len(scale_O), 128, group)
     compiled.sonde_multiply(
         ctypes.byref(matrix), ctypes.c_void_p(x_TI.data_ptr()), count, ctypes.c_void_p(out_TO.data_ptr())
     )
 
-    groups_TGI = torch.unflatten(x_TI, 1, (-1, GROUP)).double()
+    groups_TGI = torch.unflatten(x_TI, 1, (-1, group)).double()
     step_TG1 = groups_TGI.abs().amax(-1, keepdim=True) / 127
     rounded_TI = ((groups_TGI / step_TG1).round() * step_TG1).flatten(1)
     scale_O1 = weight_OI.double().abs().amax(1, keepdim=True) / 127
