@@ -7,7 +7,6 @@ machine never runs instructions that are not there.
 import ctypes
 import hashlib
 import logging
-import os
 import platform
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from pathlib import Path
 logger = logging.getLogger(__name__)
 
 SOURCES = Path(__file__).parent
-BUILT = Path(os.environ.get("SONDE_NATIVE_DIR") or SOURCES.parents[1] / "var" / "native")
+BUILT = SOURCES.parents[1] / "var" / "native"
 COMPILERS = ("c++", "g++", "clang++")
 # Not -ffast-math: it orders sums by the alignment of their data, and a thread's choice would change an answer.
 FLAGS = (
