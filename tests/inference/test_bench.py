@@ -186,7 +186,7 @@ def test_every_case_has_a_place_in_the_documentation() -> None:
     reason="llama-cpp-python or the weights of SmolLM2 are not installed",
 )
 def test_the_peer_reads_and_writes() -> None:
-    with peer.start(find_gguf(), 1, 2, **peer.BEST["streams"]) as remote:
+    with peer.start(find_gguf(), 1, 2, repack=False) as remote:
         assert remote.decode([[1, 4, 7], [1, 5, 8]], 3).num_tokens == 6
         assert remote.prefill([1, 4, 7, 9]) > 0
         assert remote.about()["num_sequences"] == 2
