@@ -20,7 +20,12 @@ INSTALL = (
 )
 
 # The best found by `--sweep-peer`; what is not named is as in LlamaSettings.
-BEST: dict[Use, dict[str, Any]] = {"prefill": {}, "decode": {}, "deep": {}, "streams": {}}
+BEST: dict[Use, dict[str, Any]] = {
+    "prefill": {},
+    "decode": {"flash_attention": False},
+    "deep": {"flash_attention": False},
+    "streams": {"flash_attention": False, "unified": False},
+}
 
 
 def find(model: Path) -> tuple[Path | None, str]:
