@@ -30,11 +30,11 @@ BEST: dict[Use, dict[str, Any]] = {
 
 def find(model: Path) -> tuple[Path | None, str]:
     """The GGUF file to compare with; without one, why not."""
-    if importlib.util.find_spec("llama_cpp") is None:
-        return None, f"{NAME} is not installed: {INSTALL}"
     config = replace(ModelConfig.from_file(model), index_topk=CONFIG.index_topk)
     if config != CONFIG:
         return None, f"{NAME} has no weights of this model: it is compared on the recast SmolLM2 only"
+    if importlib.util.find_spec("llama_cpp") is None:
+        return None, f"{NAME} is not installed: {INSTALL}"
     try:
         return find_gguf(), ""
     except ValueError as error:
