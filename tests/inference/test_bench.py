@@ -28,7 +28,7 @@ from inference.config import ModelConfig
 from inference.model import load_model
 from inference.model.moe import MoE
 from inference.serve import ServeSettings
-from inference.smollm2 import PACKAGE, find_gguf
+from inference.smollm2 import CONFIG, PACKAGE, find_gguf
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,10 @@ def test_an_unknown_case_is_named(settings: ServeSettings) -> None:
         run(BenchSettings(settings, cases=["prefil"]))
 
 
-def test_without_the_peer_it_says_how_to_install_it(tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_peer_it_says_how_to_install_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(CONFIG.to_dict()))
     monkeypatch.setitem(sys.modules, "llama_cpp", None)
-    gguf, reason = peer.find(tiny_checkpoint)
+    gguf, reason = peer.find(tmp_path)
     assert gguf is None and "pip install llama-cpp-python==" in reason
 
 
