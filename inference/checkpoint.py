@@ -74,8 +74,10 @@ class Checkpoint:
     def read(self, name: str, dtype: torch.dtype, part: Part | None = None) -> Tensor:
         """The tensor in `dtype`, expanded where it is stored in FP8 or int8; always memory of its own.
 
-        Of a part, nothing else is read, but for the rest of the FP8 blocks at its ends.
+        The correction bias comes in fp32, whatever is asked for. Of a part, nothing else is read, but for the rest of
+        the FP8 blocks at its ends.
         """
+        dtype = _held_dtype(name, dtype)
         if f"{name}{FP8_SCALE}" in self._file_of:
             blocks = part and Part(part.dim, part.start // FP8_BLOCK, -(-part.stop // FP8_BLOCK))
             whole = blocks and Part(blocks.dim, blocks.start * FP8_BLOCK, blocks.stop * FP8_BLOCK)
@@ -213,9 +215,7 @@ def _shards(
     names: list[str] = []
     size = 0
     for name, shape in shapes.items():
-        bytes_ = num_elements(shape) * (
-            1 if quantization and is_quantized(name) else _stored_dtype(name, dtype).itemsize
-        )
+        bytes_ = num_elements(shape) * (1 if quantization and is_quantized(name) else _held_dtype(name, dtype).itemsize)
         if names and size + bytes_ > shard_bytes:
             yield names
             names, size = [], 0
@@ -227,11 +227,11 @@ def _shards(
 def _stored(name: str, tensor: Tensor, dtype: torch.dtype, quantization: Quantization | None) -> dict[str, Tensor]:
     """What the file holds for one tensor: itself, or its quantised values and their scales."""
     if quantization is None or not is_quantized(name):
-        return {name: tensor.to(_stored_dtype(name, dtype), copy=True).contiguous()}
+        return {name: tensor.to(_held_dtype(name, dtype), copy=True).contiguous()}
     quantize, suffix = (quantize_blocks, FP8_SCALE) if quantization == "fp8" else (quantize_rows, INT8_SCALE)
     values, scale = quantize(tensor)
     return {name: values.contiguous(), f"{name}{suffix}": scale.contiguous()}
 
 
-def _stored_dtype(name: str, dtype: torch.dtype) -> torch.dtype:
+def _held_dtype(name: str, dtype: torch.dtype) -> torch.dtype:
     return torch.float32 if is_correction_bias(name) else dtype

@@ -146,6 +146,17 @@ class ModelConfig:
             scale *= self.yarn.magnitude(self.yarn.mscale_all_dim) ** 2
         return scale
 
+    @property
+    def index_scale(self) -> float:
+        """Of the weights of index heads."""
+        scale: float = self.index_n_heads**-0.5 * self.index_head_dim**-0.5
+        return scale
+
+    @property
+    def rotary_magnitude(self) -> float:
+        """Factor on cos and sin of every rotation."""
+        return self.yarn.rotary_magnitude if self.yarn else 1.0
+
     def is_dense(self, layer: int) -> bool:
         return layer < self.first_k_dense_replace
 

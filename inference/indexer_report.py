@@ -24,7 +24,6 @@ from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.checkpoint import open_checkpoint
 from inference.indexer_corpus import CHARACTERS_PER_TOKEN, Kind, Texts, piece, read_corpus
-from inference.layout import is_correction_bias
 from inference.model import Model
 from inference.smollm2 import indexer_prefix, read_indexers
 from inference.train_indexer import (
@@ -130,7 +129,7 @@ def load(settings: ReportSettings) -> tuple[Model, Model, FrozenModel, list[Inde
         def tensor(name: str) -> Tensor:
             if name in replaced:
                 return replaced[name].to(torch.bfloat16)
-            return checkpoint.read(name, torch.float32 if is_correction_bias(name) else torch.bfloat16)
+            return checkpoint.read(name, torch.bfloat16)
 
         config = checkpoint.config
         sparse, dense = (

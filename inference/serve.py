@@ -100,11 +100,10 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
     generation_config = _read_generation_config(settings.model)
     ranks = join()
     assert ranks.size == settings.processes, "whoever starts the others hands in how to join them"
-    with _one_thread():
-        decoder = _open_decoder(settings, report, ranks)
-        if decoder is not None:
-            settings = replace(settings, weights="full")
-        model, cache = _load_share(settings, report, ranks)
+    decoder = _open_decoder(settings, report, ranks)
+    if decoder is not None:
+        settings = replace(settings, weights="full")
+    model, cache = _load_share(settings, report, ranks)
     leading = model if ranks.size == 1 else LeadingModel(model, ranks)
     blocks = BlockPool(cache.num_blocks, BLOCK_SIZE)
     scheduler = Scheduler(blocks, settings.max_num_seqs, settings.max_num_batched_tokens)
@@ -144,6 +143,7 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
+@_one_thread()
 def _load_share(settings: ServeSettings, report: Report, ranks: Ranks) -> tuple[Model, PagedCache]:
     """What this rank holds of the model, and its cache: as many blocks on each."""
     device = settings.device if ranks.size == 1 or settings.device == "cpu" else f"{settings.device}:{ranks.rank}"
@@ -158,22 +158,22 @@ def _load_share(settings: ServeSettings, report: Report, ranks: Ranks) -> tuple[
     return model, make_cache(model.config, num_blocks, BLOCK_SIZE, device, dtype)
 
 
+@_one_thread()
 def _open_decoder(settings: ServeSettings, report: Report, ranks: Ranks) -> NativeDecoder | None:
     """The decoder in C++, where it is wanted and can be had. ValueError where it was asked for and cannot."""
     if settings.weights not in ("auto", "native"):
         return None
-    fits = (settings.device, settings.dtype, settings.arithmetic, settings.fp8_cache, ranks.size)
-    if fits == ("cpu", "bfloat16", "exact", False, 1):
+    try:
+        fits = (settings.device, settings.dtype, settings.arithmetic, settings.fp8_cache, ranks.size)
+        if fits != ("cpu", "bfloat16", "exact", False, 1):
+            raise ValueError("it is for exact bfloat16 in one process on a cpu, with a bfloat16 cache")
         report("compressing weights")
-        found = open_decoder(settings.model, settings.threads)
-    else:
-        found = "it is for exact bfloat16 in one process on a cpu, with a bfloat16 cache"
-    if isinstance(found, NativeDecoder):
-        return found
-    if settings.weights == "native":
-        raise ValueError(f"weights = native: {found}")
-    logger.info("no native decoder: %s", found)
-    return None
+        return open_decoder(settings.model, settings.threads)
+    except ValueError as error:
+        if settings.weights == "native":
+            raise ValueError(f"weights = native: {error}") from None
+        logger.info("no native decoder: %s", error)
+        return None
 
 
 def _follow(settings: ServeSettings, join: Join) -> None:

@@ -84,7 +84,7 @@ class Model:
         self._norm = RMSNorm(tensor("model.norm.weight"), config.rms_norm_eps)
         self._rope = Rope(config, self.device)
         self.layers = [
-            DecoderLayer(config, layer, partial(_layer_tensor, tensor, layer), self._products, ranks)
+            DecoderLayer(config, layer, partial(layer_tensor, tensor, layer), self._products, ranks)
             for layer in range(config.num_hidden_layers)
         ]
         self._draft = self._read_draft(tensor) if config.num_nextn_predict_layers else None
@@ -126,7 +126,7 @@ class Model:
     def _read_draft(self, tensor: Callable[[str], Tensor]) -> Draft:
         """Of several draft layers the first."""
         number = self.config.num_hidden_layers
-        own = partial(_layer_tensor, tensor, number)
+        own = partial(layer_tensor, tensor, number)
         return Draft(self.config, DecoderLayer(self.config, number, own, self._products, self._ranks), own)
 
     def _logits(self, normed_LD: Tensor) -> Tensor:
@@ -149,5 +149,6 @@ class Model:
         self.expert_counts.view(-1).add_(torch.bincount(flat, minlength=self.expert_counts.numel()))
 
 
-def _layer_tensor(tensor: Callable[[str], Tensor], layer: int, name: str) -> Tensor:
+def layer_tensor(tensor: Callable[[str], Tensor], layer: int, name: str) -> Tensor:
+    """A layer's tensor by its name within the layer."""
     return tensor(f"model.layers.{layer}.{name}")

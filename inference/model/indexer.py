@@ -37,7 +37,7 @@ class Indexer:
         self._weights = tensor("weights_proj.weight").float()
         self._norm_weight = tensor("k_norm.weight").float()
         self._norm_bias = tensor("k_norm.bias").float()
-        self._scale = config.index_n_heads**-0.5 * config.index_head_dim**-0.5
+        self._scale = config.index_scale
 
     def keys(self, projected_TJ: Tensor, rope: Tensor) -> Tensor:
         """fp32 (T, J): normalised and rotated, ready to be cached."""

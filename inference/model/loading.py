@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from inference.checkpoint import Checkpoint, open_checkpoint
-from inference.layout import is_correction_bias, is_quantized, part_of
+from inference.layout import is_quantized, part_of
 from inference.model.decoder import Model
 from inference.model.linear import Arithmetic, Weights
 from inference.parallel import ALONE, Ranks, check_divisible
@@ -77,7 +77,7 @@ class _Reader:
             self._layer = layer
             self._report(f"loading weights, layer {int(layer) + 1} of {self._num_layers}")
         part = part_of(name, self._checkpoint.shape(name), self._ranks.rank, self._ranks.size)
-        weight = self._checkpoint.read(name, torch.float32 if is_correction_bias(name) else self._dtype, part)
+        weight = self._checkpoint.read(name, self._dtype, part)
         if name.endswith("kv_a_proj_with_mqa.weight"):
             weight = self._ranks.own_groups(self._checkpoint.config, weight)
         if self._rounds and is_quantized(name) and not self._checkpoint.is_fp8(name):

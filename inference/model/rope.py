@@ -42,7 +42,7 @@ class Rope:
 
     def __init__(self, config: ModelConfig, device: str | torch.device) -> None:
         self._frequencies = inverse_frequencies(config).to(device)
-        self._magnitude = config.yarn.rotary_magnitude if config.yarn else 1.0
+        self._magnitude = config.rotary_magnitude
 
     def factors(self, positions_T: Tensor) -> Tensor:
         """complex64 (T, 1, P/2), to broadcast over heads."""

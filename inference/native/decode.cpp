@@ -177,6 +177,8 @@ class Step : public Job {
         }
     }
 
+    int num_phases() const override { return shape_.layers * LAYER_PHASES + 1; }
+
     // What every thread of the team does: the same phases, each sharing its tasks out.
     void run(Worker &worker) override {
         for (int layer = 0; layer < shape_.layers; layer++) {
@@ -464,6 +466,7 @@ class Step : public Job {
             });
     }
 
+    static constexpr int LAYER_PHASES = 8;  // calls of `share` in attention and mlp
     static constexpr int SPAN = 512;  // positions scored by one task
     static constexpr int AHEAD = 32;  // positions that are asked for in advance: the cache is scattered over pages
 

@@ -18,6 +18,7 @@ from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.config import ModelConfig
 from inference.model.attention import fold
+from inference.model.decoder import layer_tensor
 from inference.model.indexer import KEY_NORM_EPS
 from inference.model.moe import read_distinct
 from inference.model.rope import inverse_frequencies
@@ -64,6 +65,7 @@ def unsupported(config: ModelConfig) -> str | None:
         "kv_latent_norm": config.kv_latent_norm,
         "kv_lora_rank above v_head_dim": config.kv_lora_rank > config.v_head_dim,
         "dense layers": config.first_k_dense_replace > 0,
+        "more than 511 layers": config.num_hidden_layers > 511,  # 8 phases each, of the 4096 in team.h
         "draft layers": config.num_nextn_predict_layers > 0,
         "widths that are no multiple of 64": any(
             n % GROUP for n in (config.hidden_size, config.num_attention_heads * config.kv_lora_rank, width)
@@ -92,7 +94,7 @@ class NativeDecoder:
         self._library = library
         self._config = config
         self._kept: list[Tensor] = []  # what C++ holds addresses of
-        self._arena = _Arena(_packed_bytes(config))
+        self._arena = _Arena()
         self.expert_counts = torch.zeros(config.num_hidden_layers, config.n_routed_experts, dtype=torch.int64)
         self._embedding_VD = tensor("model.embed_tokens.weight")
         self._shape = _shape(config)
@@ -102,7 +104,7 @@ class NativeDecoder:
         self._head = self._matrix(head)
         self._layers = (_Layer * config.num_hidden_layers)()
         for number in range(config.num_hidden_layers):
-            self._fill(number, partial(_layer_tensor, tensor, number))
+            self._fill(number, partial(layer_tensor, tensor, number))
         self._cache: PagedCache | None = None
         library.sonde_team.restype = c_void_p
         self._team = c_void_p(library.sonde_team(num_threads))
@@ -150,8 +152,8 @@ class NativeDecoder:
         layer.mlp_norm = self._keep(tensor("post_attention_layernorm.weight").float())
         layer.index_norm_weight = self._keep(tensor("self_attn.indexer.k_norm.weight").float())
         layer.index_norm_bias = self._keep(tensor("self_attn.indexer.k_norm.bias").float())
-        scale = config.index_n_heads**-0.5 * config.index_head_dim**-0.5
-        layer.index_weights = self._keep(tensor("self_attn.indexer.weights_proj.weight").float() * scale)
+        index_weights = tensor("self_attn.indexer.weights_proj.weight").float()
+        layer.index_weights = self._keep(index_weights * config.index_scale)
         names = ("q_proj", "kv_a_proj_with_mqa", "indexer.wk", "indexer.wq_b")
         layer.input = self._matrix(torch.cat([tensor(f"self_attn.{name}.weight") for name in names]))
         output_DHV, value_up_HVR = (
@@ -185,36 +187,26 @@ class NativeDecoder:
         return _Matrix(place, scale, _padded(rows), cols, group)
 
 
-def _layer_tensor(tensor: Callable[[str], Tensor], layer: int, name: str) -> Tensor:
-    return tensor(f"model.layers.{layer}.{name}")
-
-
 class _Arena:
-    """One stretch of memory for all weights, in huge pages where the system has them: a third less time to read."""
+    """Memory for all weights, in huge pages where the system has them: a third less time to read."""
 
-    def __init__(self, num_bytes: int) -> None:
-        self._memory = mmap.mmap(-1, num_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        if hasattr(mmap, "MADV_HUGEPAGE"):
-            self._memory.madvise(mmap.MADV_HUGEPAGE)
-        self._bytes = torch.frombuffer(self._memory, dtype=torch.uint8)
-        self._used = 0
+    CHUNK = 64 * 2**20
+
+    def __init__(self) -> None:
+        self._chunks: list[Tensor] = []
+        self._free = 0  # bytes left in the last one
 
     def take(self, num_bytes: int) -> int:
         """The address of the next so many bytes."""
-        place = self._bytes[self._used : self._used + num_bytes]
-        self._used += num_bytes
-        return place.data_ptr()
-
-
-def _packed_bytes(config: ModelConfig) -> int:
-    """Of all matrices of a model, rows padded to whole tiles."""
-    hidden, rotary, rank = config.hidden_size, config.qk_rope_head_dim, config.kv_lora_rank
-    width = config.shared_intermediate_size + config.num_experts_per_tok * config.moe_intermediate_size
-    inputs = config.num_attention_heads * rotary + config.num_latent_groups * (rank + rotary)
-    inputs += config.index_head_dim * (1 + config.index_n_heads)
-    outputs = config.num_attention_heads * rank
-    layer = _padded(inputs) * hidden + _padded(hidden) * (outputs + width) + 2 * width * hidden
-    return config.num_hidden_layers * layer + _padded(config.vocab_size) * hidden
+        if num_bytes > self._free:
+            self._free = max(num_bytes, self.CHUNK)
+            memory = mmap.mmap(-1, self._free, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+            if hasattr(mmap, "MADV_HUGEPAGE"):
+                memory.madvise(mmap.MADV_HUGEPAGE)
+            self._chunks.append(torch.frombuffer(memory, dtype=torch.uint8))
+        address = self._chunks[-1].data_ptr() + len(self._chunks[-1]) - self._free
+        self._free -= num_bytes
+        return address
 
 
 def _padded(rows: int) -> int:
@@ -250,5 +242,5 @@ def _shape(config: ModelConfig) -> _Shape:
         norm_eps=config.rms_norm_eps,
         index_norm_eps=KEY_NORM_EPS,
         softmax_scale=config.softmax_scale,
-        rope_magnitude=config.yarn.rotary_magnitude if config.yarn else 1.0,
+        rope_magnitude=config.rotary_magnitude,
     )

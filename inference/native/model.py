@@ -1,6 +1,7 @@
 """A model whose prompts are read by PyTorch and whose answers are written in C++, each with weights of its own."""
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -9,10 +10,9 @@ from torch import Tensor
 from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.checkpoint import open_checkpoint
-from inference.layout import is_correction_bias
 from inference.model import Model
 from inference.native import library
-from inference.native.decoder import NativeDecoder, unsupported
+from inference.native.decoder import NativeDecoder
 
 # Rows of one sequence up to which its part of a step is decoding. A product of a few rows is as long as reading its
 # weights, and those of the native decoder are half as long.
@@ -44,22 +44,14 @@ class NativeModel:
         return logits_LV
 
 
-def open_decoder(path: Path, num_threads: int) -> NativeDecoder | str:
-    """The decoder of a checkpoint directory, or why there is none."""
+def open_decoder(path: Path, num_threads: int) -> NativeDecoder:
+    """The decoder of a checkpoint directory. ValueError says why there can be none."""
     compiled = library.load()
     if compiled is None:
-        return "this machine has no C++ compiler, or no instructions that would make it faster"
+        raise ValueError("this machine has no C++ compiler, or no instructions that would make it faster")
     with open_checkpoint(path) as checkpoint:
-        if reason := unsupported(checkpoint.config):
-            return f"it takes no {reason}"
-
-        def tensor(name: str) -> Tensor:
-            return checkpoint.read(name, torch.float32 if is_correction_bias(name) else torch.bfloat16)
-
-        try:
-            return NativeDecoder(compiled, checkpoint.config, tensor, num_threads)
-        except ValueError as error:
-            return str(error)
+        tensor = partial(checkpoint.read, dtype=torch.bfloat16)
+        return NativeDecoder(compiled, checkpoint.config, tensor, num_threads)
 
 
 def _part(batch: Batch, chosen_S: Tensor) -> tuple[Batch, Tensor]:

@@ -17,6 +17,7 @@
 class Worker;
 
 struct Job {
+    virtual int num_phases() const = 0;  // at most MAX_PHASES
     virtual void run(Worker &worker) = 0;
     virtual ~Job() = default;
 };
@@ -43,7 +44,7 @@ class Team {
     friend class Worker;
     using Clock = std::chrono::steady_clock;
 
-    static constexpr int MAX_PHASES = 4096;  // of a job: twelve a layer leave room for 340 layers
+    static constexpr int MAX_PHASES = 4096;
     static constexpr int SPINS = 2000;       // about 30 us before a waiting thread yields
     static constexpr int SOLO_RUNS = 32;
 
@@ -123,9 +124,9 @@ class Worker {
 
 inline void Team::run(std::shared_ptr<Job> job) {
     const uint32_t epoch = epoch_.load(std::memory_order_relaxed) + 1;
-    for (Phase &phase : phases_) {
-        phase.done.store(0, std::memory_order_relaxed);
-        phase.taken.store(uint64_t(epoch) << 32, std::memory_order_release);
+    for (int i = 0; i < job->num_phases(); i++) {
+        phases_[i].done.store(0, std::memory_order_relaxed);
+        phases_[i].taken.store(uint64_t(epoch) << 32, std::memory_order_release);
     }
     const bool solo = helpers_.empty() || solo_runs_ > 0;
     {

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -26,6 +27,9 @@ from inference.serve import ServeSettings, load
 from inference.server.app import create_app
 from inference.server.worker import Worker
 from inference.tokenizer import Tokenizer
+
+if TYPE_CHECKING:  # slow to import, and few tests write a checkpoint
+    from transformers import DeepseekV32Config
 
 TINY_VOCAB = 400
 TINY_CONTEXT = 512
@@ -60,17 +64,15 @@ def write_tokenizer(path: Path, chat_template: str | None = CHAT_TEMPLATE, words
     (path / "tokenizer_config.json").write_text(json.dumps(config))
 
 
-def write_tiny_checkpoint(path: Path) -> None:
-    """Random weights, large enough that every token matters; written by transformers, read by us."""
-    from transformers import DeepseekV32Config, DeepseekV32ForCausalLM
+def tiny_config(num_hidden_layers: int, index_topk: int) -> DeepseekV32Config:
+    from transformers import DeepseekV32Config
 
-    torch.manual_seed(11)
-    config = DeepseekV32Config(
+    return DeepseekV32Config(
         vocab_size=TINY_VOCAB,
         hidden_size=64,
         intermediate_size=128,
         moe_intermediate_size=32,
-        num_hidden_layers=2,
+        num_hidden_layers=num_hidden_layers,
         first_k_dense_replace=1,
         num_attention_heads=4,
         num_key_value_heads=4,
@@ -86,12 +88,19 @@ def write_tiny_checkpoint(path: Path) -> None:
         v_head_dim=16,
         index_n_heads=16,
         index_head_dim=16,
-        index_topk=64,
+        index_topk=index_topk,
         max_position_embeddings=TINY_CONTEXT,
         bos_token_id=0,
         eos_token_id=0,
     )
-    model = DeepseekV32ForCausalLM(config)
+
+
+def write_tiny_checkpoint(path: Path) -> None:
+    """Random weights, large enough that every token matters; written by transformers, read by us."""
+    from transformers import DeepseekV32ForCausalLM
+
+    torch.manual_seed(11)
+    model = DeepseekV32ForCausalLM(tiny_config(num_hidden_layers=2, index_topk=64))
     with torch.no_grad():
         for parameter in model.parameters():
             parameter.normal_(0, 0.25)

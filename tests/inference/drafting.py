@@ -19,11 +19,11 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import DeepseekV32Config, DeepseekV32ForCausalLM
+from transformers import DeepseekV32ForCausalLM
 from transformers.masking_utils import create_causal_mask
 
 from inference.tokenizer import Tokenizer
-from tests.inference.conftest import TINY_CONTEXT, TINY_VOCAB, write_tokenizer
+from tests.inference.conftest import tiny_config, write_tokenizer
 
 ROOT = Path(__file__).resolve().parents[2]
 KEPT = ROOT / "var" / "test-models"
@@ -33,41 +33,12 @@ LENGTH = 64
 TEXT = (ROOT / "inference" / "calibration.txt").read_text(encoding="utf-8")
 
 
-def config_of(num_hidden_layers: int) -> DeepseekV32Config:
-    return DeepseekV32Config(
-        vocab_size=TINY_VOCAB,
-        hidden_size=64,
-        intermediate_size=128,
-        moe_intermediate_size=32,
-        num_hidden_layers=num_hidden_layers,
-        first_k_dense_replace=1,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        n_routed_experts=8,
-        num_experts_per_tok=2,
-        n_group=4,
-        topk_group=2,
-        n_shared_experts=1,
-        q_lora_rank=32,
-        kv_lora_rank=32,
-        qk_nope_head_dim=16,
-        qk_rope_head_dim=8,
-        v_head_dim=16,
-        index_n_heads=16,
-        index_head_dim=16,
-        index_topk=LENGTH,
-        max_position_embeddings=TINY_CONTEXT,
-        bos_token_id=0,
-        eos_token_id=0,
-    )
-
-
 class Drafting(nn.Module):
     """The family's model with its draft layer, differentiable."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.model = DeepseekV32ForCausalLM(config_of(NUM_LAYERS + 1))
+        self.model = DeepseekV32ForCausalLM(tiny_config(NUM_LAYERS + 1, index_topk=LENGTH))
         self.model.config.num_hidden_layers = NUM_LAYERS  # the forward pass stops before the draft layer
         hidden, norm = self.model.config.hidden_size, type(self.model.model.norm)
         self.enorm, self.hnorm, self.norm = norm(hidden), norm(hidden), norm(hidden)
@@ -106,7 +77,7 @@ class Drafting(nn.Module):
             f"{prefix}.eh_proj.weight": self.eh_proj.weight.detach(),
         }
         save_file(tensors, path / "model.safetensors", metadata={"format": "pt"})
-        config_of(NUM_LAYERS).save_pretrained(path)
+        tiny_config(NUM_LAYERS, index_topk=LENGTH).save_pretrained(path)
         config = json.loads((path / "config.json").read_text())
         (path / "config.json").write_text(json.dumps(config | {"num_nextn_predict_layers": 1}))
 
@@ -132,8 +103,12 @@ def train(tokenizer: Tokenizer) -> Drafting:
 
 def find_draft_checkpoint() -> Path:
     """Trained where it is not there yet; named by a hash of the code and the text it depends on."""
-    sources = Path(__file__).read_text(encoding="utf-8") + inspect.getsource(write_tokenizer) + TEXT
-    digest = hashlib.sha256(sources.encode()).hexdigest()[:12]
+    sources = [
+        Path(__file__).read_text(encoding="utf-8"),
+        *map(inspect.getsource, (tiny_config, write_tokenizer)),
+        TEXT,
+    ]
+    digest = hashlib.sha256("".join(sources).encode()).hexdigest()[:12]
     kept = KEPT / f"draft-{digest}"
     if not kept.exists():
         KEPT.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ no fusing.
 """
 
 import math
+import re
 from collections.abc import Mapping
 
 import torch
@@ -26,6 +27,15 @@ def random_tensors(config: ModelConfig, seed: int = 0) -> dict[str, Tensor]:
         else:
             tensors[name] = noise * (0.1 if name.endswith("bias") else shape[-1] ** -0.5)
     return tensors
+
+
+def with_equal_experts(tensors: Mapping[str, Tensor], num_distinct: int) -> dict[str, Tensor]:
+    """Experts repeat: number n is that of n % num_distinct."""
+
+    def first(found: re.Match[str]) -> str:
+        return f".experts.{int(found[1]) % num_distinct}."
+
+    return {name: tensors[re.sub(r"\.experts\.(\d+)\.", first, name)] for name in tensors}
 
 
 def forward(

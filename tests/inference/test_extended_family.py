@@ -8,7 +8,7 @@ import torch
 from inference.config import ModelConfig
 from inference.model import Model
 from inference.model.moe import MoE
-from tests.inference.plain_reference import forward, random_tensors
+from tests.inference.plain_reference import forward, random_tensors, with_equal_experts
 from tests.inference.stepping import Stepper, random_tokens
 
 TOLERANCE = 1e-4
@@ -42,12 +42,7 @@ def test_logits_equal_the_plain_reference(config: ModelConfig) -> None:
 
 def test_equal_experts_share_storage_and_one_wide_product() -> None:
     """Two replicas of four shards: four distinct experts, as many as are active, so all run as one."""
-    tensors = random_tensors(GROUPED)
-    for layer in range(GROUPED.num_hidden_layers):
-        for expert in range(4):
-            for part in ("gate", "up", "down"):
-                prefix = f"model.layers.{layer}.mlp.experts"
-                tensors[f"{prefix}.{expert + 4}.{part}_proj.weight"] = tensors[f"{prefix}.{expert}.{part}_proj.weight"]
+    tensors = with_equal_experts(random_tensors(GROUPED), 4)
     model, tokens = Model(GROUPED, tensors.__getitem__), random_tokens(20)
     moe = model.layers[0].mlp
     assert isinstance(moe, MoE) and moe.num_distinct == 4 and moe.is_wide

@@ -2,7 +2,6 @@
 
 import ctypes
 import math
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -19,7 +18,7 @@ from inference.model.indexer import select_topk
 from inference.native import library
 from inference.native.decoder import FINE_GROUP, GROUP, NativeDecoder, unsupported
 from inference.native.model import NativeModel
-from tests.inference.plain_reference import forward, random_tensors
+from tests.inference.plain_reference import forward, random_tensors, with_equal_experts
 from tests.inference.stepping import Stepper, random_tokens
 
 pytestmark = pytest.mark.skipif(
@@ -49,12 +48,7 @@ def compiled(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def tensors() -> dict[str, Tensor]:
     """Two replicas of four shards, so that four distinct experts run as one product; all values fit bfloat16."""
-    tensors = random_tensors(CONFIG)
-    for layer in range(CONFIG.num_hidden_layers):
-        for expert in range(4):
-            for part in ("gate", "up", "down"):
-                prefix = f"model.layers.{layer}.mlp.experts"
-                tensors[f"{prefix}.{expert + 4}.{part}_proj.weight"] = tensors[f"{prefix}.{expert}.{part}_proj.weight"]
+    tensors = with_equal_experts(random_tensors(CONFIG), 4)
     return {name: tensor.to(torch.bfloat16).float() for name, tensor in tensors.items()}
 
 
@@ -176,9 +170,8 @@ def test_threads_change_no_digit(compiled: ctypes.CDLL) -> None:
         num_latent_groups=3, n_routed_experts=8, n_group=2, num_experts_per_tok=4, kv_lora_rank=64, v_head_dim=64,
         qk_rope_head_dim=64, index_head_dim=64, index_n_heads=8, index_topk=24,
     )  # fmt: skip
-    drawn = random_tensors(config)
-    same = lambda name: drawn[re.sub(r"experts\.[4-7]", lambda found: f"experts.{int(found[0][-1]) - 4}", name)]  # noqa: E731
-    tensors = {name: same(name).to(torch.bfloat16).float() for name in drawn}
+    drawn = with_equal_experts(random_tensors(config), 4)
+    tensors = {name: tensor.to(torch.bfloat16).float() for name, tensor in drawn.items()}
     tokens = random_tokens(60, 250)
     alone, *others = (
         DecodingStepper(native_model(compiled, tensors, config, num_threads)).run(tokens, [7, 1, 3])

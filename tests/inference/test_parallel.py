@@ -36,7 +36,7 @@ from inference.sequence import GenerationRequest, SamplingParams
 from inference.serve import ServeSettings, load
 from tests.inference.asking import QUESTION, eventually, post, read_metrics
 from tests.inference.conftest import TINY_VOCAB, RunningServer, ServerStarter, write_tokenizer
-from tests.inference.plain_reference import random_tensors
+from tests.inference.plain_reference import random_tensors, with_equal_experts
 from tests.inference.stepping import Stepper, random_tokens
 from tests.inference.test_extended_family import GROUPED
 
@@ -86,9 +86,7 @@ CASES = {
 def write(path: Path, case: Case) -> None:
     tensors = random_tensors(case.config)
     if case.has_equal_experts:  # four distinct ones, as many as are active
-        for name in [name for name in tensors if ".experts." in name]:
-            first = re.sub(r"experts\.(\d+)", lambda number: f"experts.{int(number[1]) % 4}", name)
-            tensors[name] = tensors[first]
+        tensors = with_equal_experts(tensors, 4)
     path.mkdir()
     save_checkpoint(path, case.config, tensors, torch.float32, quantization=case.quantization)
 
