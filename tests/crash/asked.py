@@ -1,5 +1,7 @@
 """A question that was asked, its reader, and what must hold of its answer whatever was broken on the way."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -38,6 +40,14 @@ class Asked:
     def wait_more(self, characters: int = 1, timeout_s: float = 60) -> str:
         """Until it has gone on from here."""
         return self.wait_shown(len(self.shown) + characters, timeout_s)
+
+    @contextmanager
+    def held(self) -> Iterator["Asked"]:
+        """Of our own worker: some words are shown, and no more come until the block ends, however fast it is."""
+        self.wait_shown(20)
+        with self._site.paused("inference"):
+            assert not self.row.is_ended, "it ended before it could be held"
+            yield self
 
     def cancel(self) -> None:
         assert self.tab.cancel(self.answer)["type"] == "accepted"

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,8 +27,8 @@ from tests.crash.reader import Reader
 from tests.crash.waiting import wait_until
 
 PASSWORD = "a plain long password"
-# Tokens. Long enough to be killed in, short enough to be waited for: two seconds on an idle core.
-LONGEST_ANSWER = 60
+# Tokens. Short enough to be waited for; long enough to be stopped in (`Asked.held`), where 150 come a second.
+LONGEST_ANSWER = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,16 @@ class Site:
             yield
         finally:
             self.stack.start_process(name)
+
+    @contextmanager
+    def paused(self, name: str) -> Iterator[None]:
+        """One process stands still until the block ends, or until it is killed in it."""
+        pid = self.stack.kill(name, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
 
     def kill(self, name: str) -> None:
         """`kill -9`; the supervisor has started it again when this returns."""

@@ -32,13 +32,13 @@ def test_queued_question_ends_at_once_and_is_never_asked(site: Site, endpoints: 
 
 def test_running_answer_is_closed_and_its_text_stays(endpoints: Endpoints, ask: Ask) -> None:
     with endpoints.hold():
-        asked, own = ask("stop", endpoints.without), ask(STORY)
-        asked.wait_shown(SHOWN)
-        own.wait_shown(20)
-        closed = endpoints.server.closed_early
-        asked.cancel()
-        own.cancel()
-        row = asked.wait_end(20)
+        asked = ask("stop", endpoints.without)
+        with ask(STORY).held() as own:
+            asked.wait_shown(SHOWN)
+            closed = endpoints.server.closed_early
+            asked.cancel()
+            own.cancel()
+            row = asked.wait_end(20)
         assert (row.status, row.text) == ("cancelled", SHOWN)
         wait_until("the endpoint's connection is closed", lambda: endpoints.server.closed_early > closed, 10)
     row = own.wait_end(20)

@@ -13,12 +13,12 @@ SHOWN = "".join(WORDS[:20])
 
 def test_every_answer_goes_on_after_the_next_start(site: Site, endpoints: Endpoints, ask: Ask) -> None:
     with endpoints.hold():
-        prefix, without, own = ask("power", endpoints.by_prefix), ask("power cut", endpoints.without), ask(STORY)
+        prefix, without = ask("power", endpoints.by_prefix), ask("power cut", endpoints.without)
         waiting = prefix.tab.ask("and then?", parent=prefix.reply, endpoint=endpoints.by_prefix)
-        for asked in (prefix, without):
-            asked.wait_shown(SHOWN)
-        own.wait_shown(20)
-        site.kill_everything()
+        with ask(STORY).held() as own:
+            for asked in (prefix, without):
+                asked.wait_shown(SHOWN)
+            site.kill_everything()
     site.start_again()
     row = prefix.wait_end()
     assert (row.status, row.text) == ("finished", TEXT)

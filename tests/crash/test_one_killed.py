@@ -14,8 +14,8 @@ SHOWN = "".join(WORDS[:20])
 
 def test_killed_inference_goes_on_where_it_stopped(site: Site, ask: Ask) -> None:
     asked = ask(STORY)
-    asked.wait_shown(20)
-    site.kill("inference")
+    with asked.held():
+        site.kill("inference")
     row = asked.wait_end()
     assert (row.status, row.fence) == ("finished", 1)  # the same runner has waited for it
     assert row.finish_reason == "stop" or len(row.token_ids) == LONGEST_ANSWER
@@ -30,10 +30,9 @@ def test_killed_process_costs_no_text_and_no_second_request(
     question = f"{name} is killed"
     with endpoints.hold():
         scripted = ask(question, endpoints.without)
-        own = ask(STORY)
-        scripted.wait_shown(SHOWN)
-        own.wait_shown(20)
-        site.kill(name)
+        with ask(STORY).held() as own:
+            scripted.wait_shown(SHOWN)
+            site.kill(name)
     row = scripted.wait_end()
     assert (row.status, row.text, row.fence) == ("finished", TEXT, 1)
     assert len(endpoints.asked(question)) == 1
@@ -69,13 +68,13 @@ def test_new_worker_takes_the_tasks_of_a_killed_one(site: Site, endpoints: Endpo
 
 def test_runner_that_is_told_to_stop_saves_and_hands_over_at_once(site: Site, endpoints: Endpoints, ask: Ask) -> None:
     with endpoints.hold():
-        asked, own = ask("the runner is stopped", endpoints.by_prefix), ask(STORY)
-        asked.wait_shown(SHOWN)
-        own.wait_shown(20)
-        with site.without("runner"):
-            assert asked.row.text == SHOWN and own.row.text
-            leases = "SELECT lease_expires_at <= now() AS is_free FROM answers_answer WHERE id = ANY(%s::uuid[])"
-            assert site.execute(leases, [asked.answer, own.answer]) == [{"is_free": True}] * 2
+        asked = ask("the runner is stopped", endpoints.by_prefix)
+        with ask(STORY).held() as own:
+            asked.wait_shown(SHOWN)
+            with site.without("runner"):
+                assert asked.row.text == SHOWN and own.row.text
+                leases = "SELECT lease_expires_at <= now() AS is_free FROM answers_answer WHERE id = ANY(%s::uuid[])"
+                assert site.execute(leases, [asked.answer, own.answer]) == [{"is_free": True}] * 2
     row = asked.wait_end()
     assert (row.status, row.text, row.fence) == ("finished", TEXT, 2)
     row = own.wait_end()
@@ -85,13 +84,13 @@ def test_runner_that_is_told_to_stop_saves_and_hands_over_at_once(site: Site, en
 
 def test_runner_and_log_killed_together(site: Site, endpoints: Endpoints, ask: Ask) -> None:
     with endpoints.hold():
-        prefix, without, own = ask("two", endpoints.by_prefix), ask("two at once", endpoints.without), ask(STORY)
-        for asked in (prefix, without):
-            asked.wait_shown(SHOWN)
-        own.wait_shown(20)
-        before = {name: site.stack.kill(name) for name in ("runner", "valkey")}
-        for name, pid in before.items():
-            site.stack.wait_restarted(name, pid, 20)
+        prefix, without = ask("two", endpoints.by_prefix), ask("two at once", endpoints.without)
+        with ask(STORY).held() as own:
+            for asked in (prefix, without):
+                asked.wait_shown(SHOWN)
+            before = {name: site.stack.kill(name) for name in ("runner", "valkey")}
+            for name, pid in before.items():
+                site.stack.wait_restarted(name, pid, 20)
     row = prefix.wait_end()
     assert (row.status, row.text) == ("finished", TEXT)
     row = without.wait_end()

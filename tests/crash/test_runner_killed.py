@@ -40,15 +40,15 @@ def crash(whole_site: Site, endpoints: Endpoints) -> Iterator[Crash]:
         "none": endpoints.without,
         "cancelled": endpoints.by_prefix,
     }
-    others = {**streaming, "silent": endpoints.silent, "slow": endpoints.slow, "own worker": None}
+    others = {**streaming, "silent": endpoints.silent, "slow": endpoints.slow}
     with ExitStack() as tabs:
         ask = asking(whole_site, tabs)
-        with endpoints.hold():
+        with endpoints.hold(), ask(question("own worker")).held() as own_worker:
             asked = {name: ask(question(name), endpoint) for name, endpoint in others.items()}
+            asked["own worker"] = own_worker
             for name in streaming:
                 asked[name].wait_shown(SHOWN)
             wait_until("the silent one is asked", lambda: endpoints.asked(question("silent")), 20)
-            asked["own worker"].wait_shown(20)
             asked["slow"].wait_shown(20)
             killed = whole_site.stack.kill("runner", signal.SIGKILL)
             assert len(whole_site.open_answers()) == len(asked), "one ended before the crash"

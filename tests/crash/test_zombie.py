@@ -18,13 +18,14 @@ pytestmark = pytest.mark.crash
 def test_runner_that_slept_is_fenced_out_of_log_and_rows(site: Site, endpoints: Endpoints, ask: Ask) -> None:
     with ExitStack() as second:
         with endpoints.hold():
-            answers = [ask("a runner sleeps", endpoints.by_prefix), ask(STORY)]
-            answers[0].wait_shown("".join(WORDS[:20]))
-            answers[1].wait_shown(20)
-            sleeper = site.stack.kill("runner", signal.SIGSTOP)
-            second.callback(os.kill, sleeper, signal.SIGCONT)
-            second.enter_context(site.second_runner())
-            wait_until("the second takes over", lambda: all(asked.row.fence == 2 for asked in answers), 30)
+            scripted = ask("a runner sleeps", endpoints.by_prefix)
+            with ask(STORY).held() as own:
+                scripted.wait_shown("".join(WORDS[:20]))
+                answers = [scripted, own]
+                sleeper = site.stack.kill("runner", signal.SIGSTOP)
+                second.callback(os.kill, sleeper, signal.SIGCONT)
+                second.enter_context(site.second_runner())
+                wait_until("the second takes over", lambda: all(asked.row.fence == 2 for asked in answers), 30)
         rows = [asked.wait_end() for asked in answers]
         assert [(row.status, row.fence) for row in rows] == [("finished", 2)] * 2
         assert rows[0].text == TEXT
