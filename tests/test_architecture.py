@@ -16,6 +16,11 @@ WALLS: dict[str, tuple[str, ...]] = {
     "inference/sequence.py": ("torch",),
     "inference/shares.py": ("torch",),
     "uploads": ("chatapp", "search", "inference"),
+    # What runs in the fenced child, and the fence, start without Django.
+    **{
+        f"uploads/{module}.py": ("django", "celery")
+        for module in "child confinement document fence landlock place seccomp wire".split()
+    },
     "search": ("chatapp", "uploads", "inference"),
     "chatapp": ("inference", "torch", "triton", "unstructured"),
     "chatapp/context": ("django", "httpx", "redis", "psycopg", "time", "datetime", "os", "asyncio", "chatapp.config"),
