@@ -19,7 +19,9 @@ WALLS: dict[str, tuple[str, ...]] = {
     # What runs in the fenced child, and the fence, start without Django.
     **{
         f"uploads/{module}.py": ("django", "celery")
-        for module in "child confinement document fence landlock place seccomp wire".split()
+        for module in """
+            archive child compound confinement document fence landlock place seccomp sniffing text_kinds wire
+        """.split()
     },
     "search": ("chatapp", "uploads", "inference"),
     "chatapp": ("inference", "torch", "triton", "unstructured"),
