@@ -16,4 +16,6 @@ app.conf.beat_schedule = {
         "task": "chatapp.accounts.tasks.remove_expired_sessions",
         "schedule": crontab(hour=3, minute=40),
     },
+    "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0},
+    "orphans": {"task": "uploads.tasks.find_orphans", "schedule": crontab(hour=4, minute=0)},
 }

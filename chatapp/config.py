@@ -7,10 +7,14 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 from urllib.parse import urlsplit
 
+ROOT = Path(__file__).resolve().parent.parent
+Storage = Literal["disk", "s3"]
+
 # Names that other processes of ours read (ops/, inference/): known here so that a typo still stops the start.
-_READ_ELSEWHERE = frozenset({"SONDE_DATA", "SONDE_TORCH_INDEX"})
+_READ_ELSEWHERE = frozenset({"SONDE_TORCH_INDEX"})
 
 
 # Enough for every reader to be asked: the needed settings, with values that pass.
@@ -19,6 +23,17 @@ _ANYTHING = {"SONDE_SECRET_KEY": "-", "DATABASE_URL": "postgresql:///sonde", "RE
 
 class ConfigError(ValueError):
     """A setting that cannot be used; names it, its value (unless secret) and what is allowed."""
+
+
+@dataclass(frozen=True, slots=True)
+class S3:
+    """A bucket for uploaded files; empty strings leave the choice to boto3's own configuration."""
+
+    bucket: str
+    endpoint: str
+    region: str
+    access_key: str
+    secret_key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,15 @@ class Config:
     inference_url: str
     inference_key: str
     model_dir: Path
+    data_dir: Path
+    upload_max_mb: int
+    upload_max_pages: int
+    uploads_per_message: int
+    upload_quota_mb: int
+    parse_seconds: int
+    parse_memory_mb: int
+    storage: Storage
+    s3: S3 | None  # with storage "s3"
 
 
 class Reader:
@@ -59,6 +83,13 @@ class Reader:
         if raw not in {"0", "1"}:
             raise ConfigError(f"{name}={raw!r} must be 0 or 1")
         return raw == "1"
+
+    def storage(self, name: str) -> Storage:
+        raw = self.text(name, "disk")
+        for known in get_args(Storage):
+            if raw == known:
+                return known  # type: ignore[no-any-return]
+        raise ConfigError(f"{name}={raw!r} must be one of {', '.join(get_args(Storage))}")
 
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(word for word in self.text(name, "").replace(",", " ").split() if word)
@@ -121,4 +152,30 @@ def _read(read: Reader) -> Config:
         inference_url=read.url("SONDE_INFERENCE_URL", "http://127.0.0.1:8301/v1", ("http", "https")),
         inference_key=read.secret("SONDE_INFERENCE_KEY", ""),
         model_dir=Path(read.text("SONDE_MODEL_DIR", "var/models/smollm2-135m-instruct")).resolve(),
+        data_dir=(ROOT / read.text("SONDE_DATA", "var/data")).resolve(),
+        # What a PDF of scans weighs; parsers and the honesty meter are tried up to it.
+        upload_max_mb=read.integer("SONDE_UPLOAD_MAX_MB", 200, 1, 10_000),
+        # OCR takes about 2 s a page: more would not end within a person's patience.
+        upload_max_pages=read.integer("SONDE_UPLOAD_MAX_PAGES", 2000, 1, 100_000),
+        uploads_per_message=read.integer("SONDE_UPLOADS_PER_MESSAGE", 50, 1, 200),
+        upload_quota_mb=read.integer("SONDE_UPLOAD_QUOTA_MB", 10_240, 1, 10_000_000),
+        parse_seconds=read.integer("SONDE_PARSE_SECONDS", 600, 10, 3000),  # the broker sends again after an hour
+        parse_memory_mb=read.integer("SONDE_PARSE_MEMORY_MB", 2048, 256, 65_536),
+        storage=read.storage("SONDE_STORAGE"),
+        s3=_read_s3(read),
     )
+
+
+def _read_s3(read: Reader) -> S3 | None:
+    s3 = S3(
+        bucket=read.text("SONDE_S3_BUCKET", ""),
+        endpoint=read.text("SONDE_S3_ENDPOINT", ""),
+        region=read.text("SONDE_S3_REGION", ""),
+        access_key=read.secret("SONDE_S3_KEY", ""),
+        secret_key=read.secret("SONDE_S3_SECRET", ""),
+    )
+    if read.text("SONDE_STORAGE", "disk") != "s3":
+        return None
+    if not s3.bucket:
+        raise ConfigError("SONDE_S3_BUCKET is missing; SONDE_STORAGE=s3 needs a bucket")
+    return s3

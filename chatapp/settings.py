@@ -6,7 +6,8 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
-from chatapp.config import read_config
+from chatapp.config import S3, read_config
+from uploads.config import MIB, UploadSettings
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 CONFIG = read_config()
@@ -29,6 +30,8 @@ INSTALLED_APPS = [
     "chatapp.conversations",
     "chatapp.endpoints",
     "chatapp.answers",
+    "chatapp.files",
+    "uploads",
 ]
 
 MIDDLEWARE = [
@@ -84,6 +87,43 @@ def _database(url: str) -> dict[str, object]:
 
 DATABASES = {"default": _database(CONFIG.database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+
+def _file_storage(s3: S3 | None) -> dict[str, object]:
+    """Where the bytes of uploaded files lie. No URL of it is ever told: chatapp.files asks who may read."""
+    if s3 is None:
+        options: dict[str, object] = {
+            "location": CONFIG.data_dir / "uploads",
+            "file_permissions_mode": 0o600,
+            "directory_permissions_mode": 0o700,
+        }
+        return {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": options}
+    given = {
+        "bucket_name": s3.bucket,
+        "endpoint_url": s3.endpoint,
+        "region_name": s3.region,
+        "access_key": s3.access_key,
+        "secret_key": s3.secret_key,
+    }
+    # A file that is read lies in memory up to this size, then in a temporary file.
+    options = {"max_memory_size": MIB, "default_acl": None}
+    options |= {name: value for name, value in given.items() if value}
+    return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
+
+
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # of no use here, and no file gets anywhere
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "uploads": _file_storage(CONFIG.s3),
+}
+UPLOADS = UploadSettings(
+    partial_dir=CONFIG.data_dir / "uploads-partial",
+    max_bytes=CONFIG.upload_max_mb * MIB,
+    quota_bytes=CONFIG.upload_quota_mb * MIB,
+    max_pages=CONFIG.upload_max_pages,
+    parse_seconds=CONFIG.parse_seconds,
+    parse_memory_bytes=CONFIG.parse_memory_mb * MIB,
+)
 
 CHANNEL_LAYERS = {
     "default": {

@@ -4,6 +4,8 @@ lock               held by the one supervisor that uses the directory
 secrets/           0700; generated once, each file 0600
 pids/              what the supervisor started, so that the next start can end what a crash left behind
 logs/              one file a process
+uploads/           whole files, named by their content (elsewhere with SONDE_STORAGE=s3)
+uploads-partial/   unfinished ones, named by their upload
 postgres/ valkey/  the embedded services (postgres elsewhere when its account cannot reach this place)
 """
 

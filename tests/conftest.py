@@ -1,10 +1,10 @@
-"""What every test may ask for: servers (tests/services.py), people (tests/site_fixtures.py), the live site."""
+"""What every test may ask for: servers (tests/services.py), people (tests/site_fixtures.py), files, the live site."""
 
 import pytest
 
 from ops.services import Services
 
-pytest_plugins = ["tests.site_fixtures", "tests.live_site"]
+pytest_plugins = ["tests.site_fixtures", "tests.file_fixtures", "tests.live_site"]
 
 
 @pytest.fixture(scope="session")

@@ -19,7 +19,7 @@ NEEDED = {
 
 def documented_settings() -> set[str]:
     table = (ROOT / "README.md").read_text(encoding="utf-8").split("## Configuration")[1].split("\n## ")[0]
-    return set(re.findall(r"^\| `([A-Z_]+)`", table, flags=re.MULTILINE))
+    return set(re.findall(r"^\| `([A-Z0-9_]+)`", table, flags=re.MULTILINE))
 
 
 def test_every_setting_has_a_line_in_the_readme_and_every_line_a_setting() -> None:

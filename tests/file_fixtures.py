@@ -1,0 +1,91 @@
+"""A place for files that ends with the test, the short way to put one there, and a web process that can be killed."""
+
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from chatapp.accounts.models import User
+from ops.data import ROOT
+from ops.environment import free_ports
+from ops.processes import PROCESSES
+from ops.services import Services
+from tests.crash.waiting import wait_until
+
+LINE = b"The tide turns at noon.\n"
+
+
+@pytest.fixture
+def file_store(settings: Any, tmp_path: Path) -> Path:
+    """The folder that stands for SONDE_DATA; whole files are below `uploads`, unfinished ones in `uploads-partial`."""
+    disk = {**settings.STORAGES["uploads"], "BACKEND": "django.core.files.storage.FileSystemStorage"}
+    disk["OPTIONS"] = {**disk["OPTIONS"], "location": tmp_path / "uploads"}
+    settings.STORAGES = {**settings.STORAGES, "uploads": disk}
+    settings.UPLOADS = replace(settings.UPLOADS, partial_dir=tmp_path / "uploads-partial")
+    return tmp_path
+
+
+def files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
+def give(person: User, data: bytes = LINE, name: str = "tides.txt", **facts: str) -> Any:
+    """An upload of this person that has arrived whole."""
+    from uploads import services
+    from uploads.models import Upload
+
+    upload = services.begin(person.pk, name, len(data), **facts)
+    services.append(upload, 0, [data])
+    return Upload.objects.select_related("blob", "reading").get(pk=upload.pk)
+
+
+def real_environment(services: Services, folder: Path) -> dict[str, str]:
+    """For a process of ours beside the test: the same servers, the test's own database, this folder for SONDE_DATA."""
+    from django.db import connection
+
+    url = urlsplit(services.database_url)._replace(path=f"/{connection.settings_dict['NAME']}").geturl()
+    ours = {"DATABASE_URL": url, "SONDE_DATA": str(folder), "PYTHONUNBUFFERED": "1"}
+    return {**{name: value for name, value in os.environ.items() if name != "DATABASE_URL_FILE"}, **ours}
+
+
+class Web:
+    """The web process of the table, on a free port; `kill` ends it as the kernel would."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        self._env = env
+        self._port = free_ports(1)[0]
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def __enter__(self) -> "Web":
+        [web] = [process for process in PROCESSES if process.name == "web"]
+        argv = web.argv(python=sys.executable, host="127.0.0.1", port=str(self._port))
+        self._process = subprocess.Popen([*argv, "--log-level", "warning"], cwd=ROOT, env=self._env)
+        wait_until("the web process answers", self._answers, 30)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.terminate()
+        self._process.wait(20)
+
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def peak_bytes(self) -> int:
+        """The most memory it has ever held."""
+        status = Path(f"/proc/{self._process.pid}/status").read_text()
+        [line] = [line for line in status.splitlines() if line.startswith("VmHWM")]
+        return int(line.split()[1]) * 1024
+
+    def _answers(self) -> bool:
+        assert self._process.poll() is None, "the web process has ended"
+        try:
+            return httpx.get(f"{self.url}/sign-in", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
