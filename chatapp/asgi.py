@@ -1,12 +1,13 @@
 """The web process: pages over HTTP, one websocket a tab. Run: `uvicorn chatapp.asgi:application`."""
 
 import os
+from typing import Any
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatapp.settings")
 
 from django.core.asgi import get_asgi_application  # noqa: E402
 
-django_application = get_asgi_application()
+django_application: Any = get_asgi_application()
 
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
@@ -15,6 +16,7 @@ from django.db import connections  # noqa: E402
 from django.urls import path  # noqa: E402
 
 from chatapp.answers.consumer import ConversationConsumer  # noqa: E402
+from chatapp.bodies import BodyLimit  # noqa: E402
 from chatapp.security import SameOrigin  # noqa: E402
 
 
@@ -32,7 +34,7 @@ request_finished.connect(close_connections)
 
 application = ProtocolTypeRouter(
     {
-        "http": django_application,
+        "http": BodyLimit(django_application),
         "websocket": SameOrigin(AuthMiddlewareStack(URLRouter([path("ws", ConversationConsumer.as_asgi())]))),
     }
 )

@@ -9,4 +9,5 @@ urlpatterns = [
     path("", include("chatapp.conversations.urls")),
     path("", include("chatapp.answers.urls")),
     path("", include("chatapp.endpoints.urls")),
+    path("", include("chatapp.files.urls")),
 ]
