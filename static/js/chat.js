@@ -3,6 +3,8 @@
 import { Composer } from "./controllers/composer.js"
 import { Connection } from "./controllers/connection.js"
 import { Details } from "./controllers/details.js"
+import { Files } from "./controllers/files.js"
+import { Fit } from "./controllers/fit.js"
 import { Gauge } from "./controllers/gauge.js"
 import { Pending } from "./controllers/pending.js"
 import { Scroller } from "./controllers/scroller.js"
@@ -26,8 +28,11 @@ const stream = new ConversationStream(chat.conversation, find("[data-thread]").d
 const scroller = new Scroller(find("[data-scroller]"))
 const gauge = new Gauge(root)
 const thread = new Thread({ chat, stream, socket, queue, scroller, gauge })
-const composer = new Composer({ chat, drafts: new Drafts(localStorage, person), queue, thread, gauge })
-const pending = new Pending({ chat, queue, thread, composer, scroller, onNewConversation })
+const drafts = new Drafts(localStorage, person)
+const files = new Files({ chat, drafts, onText: (text) => composer.takeBack(text) })
+const composer = new Composer({ chat, drafts, queue, thread, gauge, files, readAll: () => fit.readAll, onSent: (record, set) => pending.carry(record, set) })
+const fit = new Fit({ chat, files, composer })
+const pending = new Pending({ chat, queue, thread, composer, files, scroller, onNewConversation })
 const sidebar = new Sidebar({ chat, thread })
 new Details({ chat, thread })
 new Connection({ socket })
@@ -50,5 +55,6 @@ function onNewConversation(id) {
   history.replaceState(null, "", `/c/${id}`)
   find("[data-stage]").classList.remove("stage--empty")
   socket.subscribe(id, () => stream.position)
+  composer.moved()
   sidebar.markCurrent()
 }

@@ -106,3 +106,28 @@ test("two tabs keep their own records", () => {
   two.queue.push(ask("two"))
   assert.equal(setUp(storage).queue.records(null).length, 2)
 })
+
+test("a question whose files are not up is held, also over a reload, and goes with their ids", () => {
+  const { queue, storage } = setUp()
+  const id = queue.push(ask("what does it say?"), null, { files: [{ name: "a.pdf", sent: 1 }], isHeld: true }).frame.client_id
+  queue.keepFiles(id, [{ name: "a.pdf", sent: 2 }])
+  const after = setUp(storage)
+  after.line.state("open")
+  assert.deepEqual(after.line.sent, [])
+  assert.deepEqual(after.queue.records(null)[0].files, [{ name: "a.pdf", sent: 2 }])
+  after.queue.release(id, ["u1"])
+  assert.deepEqual(after.line.sent.map(({ text, uploads }) => [text, uploads]), [["what does it say?", ["u1"]]])
+  after.queue.release(id, ["u1"])
+  assert.equal(after.line.sent.length, 1)
+})
+
+test("a question whose file is refused says why, and is held still", () => {
+  const { line, queue, changes } = setUp()
+  const { frame: { client_id: id } } = queue.push(ask("what does it say?"), null, { isHeld: true })
+  queue.fail(id, "a.exe: no such type")
+  queue.fail(id, "a.exe: no such type")
+  assert.deepEqual(changes, ["queued", "changed"])
+  assert.equal(queue.records(null)[0].error, "a.exe: no such type")
+  queue.retry(id)
+  assert.deepEqual(line.sent, [])
+})

@@ -13,6 +13,9 @@ export class Composer {
   #queue
   #thread
   #gauge
+  #files
+  #onSent
+  #readAll
   #form = find("[data-composer]")
   #text = find("[data-text]")
   #send = find("[data-send]")
@@ -22,12 +25,16 @@ export class Composer {
   #draftTimer
   #composedAt = 0
 
-  constructor({ chat, drafts, queue, thread, gauge }) {
+  // `files`: the Files of this page; `onSent(record, set)` gets a question's files when it is in the queue.
+  constructor({ chat, drafts, queue, thread, gauge, files, readAll, onSent }) {
     this.#chat = chat
     this.#drafts = drafts
     this.#queue = queue
     this.#thread = thread
     this.#gauge = gauge
+    this.#files = files
+    this.#readAll = readAll
+    this.#onSent = onSent
     if (!this.#text) return
     this.#text.value = drafts.read(chat.conversation)
     this.#listen()
@@ -39,7 +46,8 @@ export class Composer {
   }
 
   // Puts text that could not be sent back under the hand.
-  takeBack(text) {
+  takeBack(text, files) {
+    if (files) this.#files.giveBack(files)
     this.#text.value = [text, this.#text.value].filter(Boolean).join("\n\n")
     this.#changed()
     this.focus()
@@ -61,8 +69,20 @@ export class Composer {
     this.#stop.hidden = !(running && empty)
     if (!running) this.#stop.disabled = false
     this.#send.hidden = running && empty
-    this.#send.disabled = empty
-    this.#send.title = this.#send.ariaLabel = running ? t("Send when the answer is done") : t("Send")
+    this.#send.disabled = empty || Boolean(this.#files.set.refused)
+    this.#send.title = this.#send.ariaLabel = this.#sendWords(running)
+  }
+
+  get text() {
+    return this.#text?.value ?? ""
+  }
+
+  // The first question has been accepted: what is typed meanwhile belongs to that conversation from now on.
+  moved() {
+    this.#drafts.write(null, "")
+    this.#drafts.writeFiles(null, [])
+    this.#saveDraft()
+    this.#files.save()
   }
 
   // What the toggles say, for any request of this page.
@@ -78,6 +98,7 @@ export class Composer {
     this.#text.addEventListener("compositionend", (event) => { this.#composedAt = event.timeStamp })
     this.#endpoint?.addEventListener("change", () => this.#endpointChosen())
     onAction(this.#form, { stop: () => this.stop(), "toggle-thinking": () => this.#toggleThinking() })
+    this.#files.on(() => this.refresh())
     addEventListener("pagehide", () => this.#saveDraft())
     this.#thread.options = () => this.options
   }
@@ -92,13 +113,21 @@ export class Composer {
 
   #submit() {
     const text = this.#text.value
-    if (!text.trim()) return
+    if (!text.trim() || this.#files.set.refused) return
     const waiting = this.#queue.records(this.#chat.conversation).at(-1)
-    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, search: false, uploads: [] }
-    this.#queue.push(fields, waiting?.frame.client_id ?? null)
+    const readAll = this.#readAll()
+    const files = this.#files.take()
+    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, search: false, ...filesOf(files, readAll) }
+    const record = this.#queue.push(fields, waiting?.frame.client_id ?? null, { files: files.records(), isHeld: !files.isUp })
+    this.#onSent(record, files)
     this.#text.value = ""
     this.#saveDraft()
     this.refresh()
+  }
+
+  #sendWords(running) {
+    if (this.#files.set.refused) return t("Remove the file that could not be uploaded, then send")
+    return running ? t("Send when the answer is done") : t("Send")
   }
 
   #changed() {
@@ -124,4 +153,8 @@ export class Composer {
     find("[data-endpoint-note]").textContent = note
     this.#gauge.length(Number(contextLength))
   }
+}
+
+function filesOf(files, readAll) {
+  return files.isEmpty ? { uploads: [] } : { uploads: files.isUp ? files.ids : [], read_all: readAll }
 }

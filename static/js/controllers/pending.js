@@ -1,7 +1,9 @@
-// Questions that are not accepted yet, shown below the thread: on their way, or failed with what can be done.
+// Questions that are not accepted yet, shown below the thread: waiting for their files, on their way, or failed with
+// what can be done.
 
 import { find, fromTemplate, onAction } from "../helpers/dom.js"
 import { t } from "../helpers/strings.js"
+import { Chips } from "./chips.js"
 
 const SHOWN = 3000 // characters of a long question; the whole text is in the record
 const SLOW_MS = 1500
@@ -11,24 +13,45 @@ export class Pending {
   #queue
   #thread
   #composer
+  #files
   #scroller
   #onNewConversation
   #area = find("[data-pending]")
   #elements = new Map() // client_id -> element
+  #sets = new Map() // client_id -> FileSet
 
-  constructor({ chat, queue, thread, composer, scroller, onNewConversation }) {
+  constructor({ chat, queue, thread, composer, files, scroller, onNewConversation }) {
     this.#chat = chat
     this.#queue = queue
     this.#thread = thread
     this.#composer = composer
+    this.#files = files
     this.#scroller = scroller
     this.#onNewConversation = onNewConversation
-    onAction(this.#area, { resend: (button) => queue.retry(idOf(button)), "take-back": (button) => this.#takeBack(idOf(button)) })
+    onAction(this.#area, { resend: (button) => this.#resend(idOf(button)), "take-back": (button) => this.#takeBack(idOf(button)) })
   }
 
   // What an earlier page could not send.
   showStored() {
-    for (const record of this.#queue.records(this.#chat.conversation)) this.#show(record)
+    for (const record of this.#queue.records(this.#chat.conversation)) {
+      this.#show(record)
+      if (!record.files?.length) continue
+      const set = this.#files.make(record.files)
+      this.carry(record, set)
+      this.#files.ask(set)
+    }
+  }
+
+  // The files of a question: it is held until they are all up, and says so.
+  carry(record, set) {
+    const id = record.frame.client_id
+    if (set.isEmpty) return this.#files.drop(set)
+    this.#sets.set(id, set)
+    const list = find("[data-chips]", this.#elements.get(id))
+    const chips = new Chips({ list, set, canRemove: () => record.isHeld })
+    set.on(() => { this.#filesChanged(id, set); chips.update() })
+    this.#filesChanged(id, set)
+    chips.update()
   }
 
   changed({ kind, record, accepted }) {
@@ -47,11 +70,26 @@ export class Pending {
     item.dataset.clientId = id
     item.classList.toggle("message--failed", failed)
     find("[data-part=text]", item).textContent = text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text
-    find("[data-words]", item).textContent = failed ? t("Not sent: {reason}", { reason: record.error }) : ""
+    find("[data-words]", item).textContent = failed ? t("Not sent: {reason}", { reason: record.error }) : record.isHeld ? t("Sends when the upload is done.") : ""
     find("[data-steps]", item).hidden = !failed
     if (!known) this.#area.append(item)
-    if (!failed) setTimeout(() => this.#sayWaiting(id), SLOW_MS)
+    if (!failed && !record.isHeld) setTimeout(() => this.#sayWaiting(id), SLOW_MS)
     this.#scroller.follow()
+  }
+
+  #filesChanged(id, set) {
+    if (!this.#sets.has(id)) return
+    const { refused } = set
+    this.#queue.keepFiles(id, set.records())
+    if (refused) this.#queue.fail(id, `${refused.name}: ${refused.reason}`)
+    else if (set.isUp) this.#queue.release(id, set.ids)
+    this.#scroller.follow()
+  }
+
+  #resend(id) {
+    const refused = this.#sets.get(id)?.refused
+    if (refused) this.#sets.get(id).retry(refused.key)
+    this.#queue.retry(id)
   }
 
   #sayWaiting(id) {
@@ -66,15 +104,19 @@ export class Pending {
   }
 
   #takeBack(id) {
+    const files = this.#sets.get(id)
     const record = this.#queue.records(this.#chat.conversation).find(({ frame }) => frame.client_id === id)
     this.#queue.remove(id)
+    this.#sets.delete(id)
     this.#remove(id)
-    this.#composer.takeBack(record.frame.text)
+    this.#composer.takeBack(record.frame.text, files)
   }
 
   #remove(id) {
     this.#elements.get(id)?.remove()
     this.#elements.delete(id)
+    if (this.#sets.has(id)) this.#files.drop(this.#sets.get(id))
+    this.#sets.delete(id)
     this.#scroller.follow()
   }
 }

@@ -233,7 +233,8 @@ export class Thread {
   #edit(view) {
     edit(view, (text) => {
       const parent = view.element.dataset.parent || null
-      this.#queue.push({ conversation: this.#chat.conversation, parent, text, ...this.options(), search: false, uploads: [] })
+      const uploads = findAll("[data-upload]", view.element).map(({ dataset }) => dataset.upload)
+      this.#queue.push({ conversation: this.#chat.conversation, parent, text, ...this.options(), search: false, uploads })
     })
   }
 

@@ -16,9 +16,25 @@ export async function getPartial(path) {
   return parse(await response.text())
 }
 
+export async function getJson(path) {
+  const response = await request(path, { headers: { Accept: "application/json" } })
+  return response.json()
+}
+
 export async function post(path, fields = {}) {
-  const headers = { "X-CSRFToken": csrfToken(), Accept: "application/json" }
-  const response = await request(path, { method: "POST", headers, body: new URLSearchParams(fields) })
+  return send(path, new URLSearchParams(fields))
+}
+
+export async function postJson(path, fields) {
+  return send(path, JSON.stringify(fields), { "Content-Type": "application/json" })
+}
+
+export function csrfToken() {
+  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? document.querySelector("meta[name=csrf-token]")?.content ?? ""
+}
+
+async function send(path, body, headers = {}) {
+  const response = await request(path, { method: "POST", headers: { "X-CSRFToken": csrfToken(), Accept: "application/json", ...headers }, body })
   return response.headers.get("Content-Type")?.includes("json") ? response.json() : null
 }
 
@@ -33,8 +49,4 @@ async function request(path, options) {
   if (response.redirected) throw new RequestError(t("You are signed out. Sign in again to go on."), 401)
   const { error } = await response.json().catch(() => ({}))
   throw new RequestError(error?.message ?? t("That did not work. Try again."), response.status, error?.code)
-}
-
-function csrfToken() {
-  return document.cookie.match(/(?:^|; )csrftoken=([^;]+)/)?.[1] ?? document.querySelector("meta[name=csrf-token]")?.content ?? ""
 }

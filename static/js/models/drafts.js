@@ -1,4 +1,5 @@
-// What somebody has typed and not sent, kept per person and conversation until the question is accepted. Knows no DOM.
+// What somebody has typed, and the files beside it, kept per person and conversation until the question is accepted.
+// Knows no DOM.
 
 const PREFIX = "sonde"
 
@@ -12,14 +13,27 @@ export class Drafts {
   }
 
   read(conversation) {
-    return this.#storage.getItem(this.#key(conversation)) ?? ""
+    return this.#storage.getItem(this.#key("draft", conversation)) ?? ""
   }
 
   // A full storage must not stop the typing: the text is still in the field.
   write(conversation, text) {
+    return this.#write(this.#key("draft", conversation), text)
+  }
+
+  // Records of a FileSet.
+  readFiles(conversation) {
+    return JSON.parse(this.#storage.getItem(this.#key("files", conversation)) ?? "[]")
+  }
+
+  writeFiles(conversation, records) {
+    return this.#write(this.#key("files", conversation), records.length ? JSON.stringify(records) : "")
+  }
+
+  #write(key, value) {
     try {
-      if (text) this.#storage.setItem(this.#key(conversation), text)
-      else this.#storage.removeItem(this.#key(conversation))
+      if (value) this.#storage.setItem(key, value)
+      else this.#storage.removeItem(key)
       return true
     } catch (error) {
       if (error.name !== "QuotaExceededError") throw error
@@ -27,13 +41,13 @@ export class Drafts {
     }
   }
 
-  #key(conversation) {
-    return `${PREFIX}:draft:${this.#person}:${conversation ?? "new"}`
+  #key(kind, conversation) {
+    return `${PREFIX}:${kind}:${this.#person}:${conversation ?? "new"}`
   }
 }
 
 // Signing out leaves nothing of one person's text behind for the next at the same browser.
 export function forget(storage, person) {
-  const mine = new RegExp(`^${PREFIX}:(draft|unsent):${person}(:|$)`)
+  const mine = new RegExp(`^${PREFIX}:(draft|files|unsent):${person}(:|$)`)
   for (const key of Object.keys(storage)) if (mine.test(key)) storage.removeItem(key)
 }

@@ -1,5 +1,6 @@
 // Questions on their way: kept in storage until `accepted`, sent in order, sent again with the same client_id.
-// A second question waits until the first is accepted, because its parent is the first one's reply. Knows no DOM.
+// A second question waits until the first is accepted, because its parent is the first one's reply; one whose files are
+// not all up is held until they are. Knows no DOM.
 
 export class SendQueue {
   #storage
@@ -25,10 +26,10 @@ export class SendQueue {
   }
 
   // A question. Its state is "waiting", then gone (accepted) or "failed" with words for people.
-  // `follows` names an unsent question whose reply is to be the parent.
-  push(fields, follows = null) {
+  // `follows` names an unsent question whose reply is to be the parent; `files` are records of a FileSet.
+  push(fields, follows = null, { files = [], isHeld = false } = {}) {
     const frame = { type: "send_message", client_id: crypto.randomUUID(), ...fields }
-    const record = { frame, follows, state: "waiting", error: "", at: Date.now() }
+    const record = { frame, follows, files, isHeld, state: "waiting", error: "", at: Date.now() }
     this.#records.push(record)
     this.#save(record)
     this.#onChange({ kind: "queued", record })
@@ -42,6 +43,34 @@ export class SendQueue {
     this.#save(record)
     this.#onChange({ kind: "changed", record })
     this.#pump()
+  }
+
+  // How far the files of a held question are, for the page after a reload.
+  keepFiles(clientId, files) {
+    const record = this.#find(clientId)
+    if (!record) return
+    record.files = files
+    this.#save(record)
+  }
+
+  // All files of a held question are up: now it may go.
+  release(clientId, uploads) {
+    const record = this.#find(clientId)
+    if (!record?.isHeld) return
+    Object.assign(record, { isHeld: false, state: "waiting", error: "" })
+    record.frame.uploads = uploads
+    this.#save(record)
+    this.#onChange({ kind: "changed", record })
+    this.#pump()
+  }
+
+  // A held question that cannot go as it stands.
+  fail(clientId, words) {
+    const record = this.#find(clientId)
+    if (!record || record.state === "failed") return
+    Object.assign(record, { state: "failed", error: words })
+    this.#save(record)
+    this.#onChange({ kind: "changed", record })
   }
 
   // Taken back by the person: who followed it follows what it followed.
@@ -72,8 +101,8 @@ export class SendQueue {
   }
 
   #pump() {
-    for (const { frame, follows, state } of this.#records) {
-      if (follows || state !== "waiting" || this.#inFlight.has(frame.client_id)) continue
+    for (const { frame, follows, isHeld, state } of this.#records) {
+      if (follows || isHeld || state !== "waiting" || this.#inFlight.has(frame.client_id)) continue
       if (this.#socket.send(frame)) this.#inFlight.add(frame.client_id)
     }
   }

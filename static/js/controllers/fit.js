@@ -1,0 +1,70 @@
+// The honesty meter: says before sending how much of the files the model will read, and offers to read all of it.
+
+import { find } from "../helpers/dom.js"
+import { post } from "../helpers/http.js"
+
+const PAUSE_MS = 400
+const TEXT_STEP = 400 // characters; a few more words of the question change nothing that can be shown
+const READABLE = new Set(["ready", "partly"])
+
+export class Fit {
+  #chat
+  #files
+  #composer
+  #box = find("[data-fit]")
+  #words = find("[data-fit-words]")
+  #all = find("[data-fit-all]")
+  #switch = find("[data-read-all]")
+  #asked = ""
+  #timer
+
+  constructor({ chat, files, composer }) {
+    this.#chat = chat
+    this.#files = files
+    this.#composer = composer
+    if (!this.#box) return
+    files.on(() => this.#changed())
+    find("[data-composer]").addEventListener("input", () => this.#changed())
+    this.#changed()
+  }
+
+  // Whether the person wants every part to be read, however long it takes.
+  get readAll() {
+    return Boolean(this.#switch?.checked && !this.#all.hidden)
+  }
+
+  #changed() {
+    clearTimeout(this.#timer)
+    const { items } = this.#files.set
+    const readable = items.filter(({ state }) => READABLE.has(state))
+    const isMoving = !this.#files.set.isUp || this.#files.set.movingIds.length > 0
+    if (!readable.length || isMoving) return this.#hide()
+    const { endpoint } = this.#composer.options
+    const step = Math.floor(this.#composer.text.length / TEXT_STEP)
+    const key = [...readable.map(({ id }) => id), endpoint, this.#chat.conversation, step].join()
+    if (key !== this.#asked) this.#timer = setTimeout(() => this.#ask(key, readable.map(({ id }) => id), endpoint), PAUSE_MS)
+  }
+
+  async #ask(key, ids, endpoint) {
+    this.#asked = key
+    const fields = { ids: ids.join(","), endpoint: endpoint ?? "", conversation: this.#chat.conversation ?? "", text: this.#composer.text }
+    const answer = await post("/files/fit", fields).catch(() => null)
+    if (this.#asked !== key) return
+    if (answer) this.#show(answer)
+    else this.#hide() // no promise is better than a wrong one
+  }
+
+  #show({ fits, words }) {
+    this.#box.hidden = false
+    this.#box.classList.toggle("fit--short", !fits)
+    this.#words.textContent = words
+    this.#all.hidden = fits
+  }
+
+  #hide() {
+    this.#asked = ""
+    this.#box.hidden = true
+    this.#all.hidden = true
+    if (this.#files.set.isEmpty) this.#switch.checked = false
+  }
+}
