@@ -6,6 +6,7 @@ import { Details } from "./controllers/details.js"
 import { Files } from "./controllers/files.js"
 import { Fit } from "./controllers/fit.js"
 import { Gauge } from "./controllers/gauge.js"
+import { Panel } from "./controllers/panel.js"
 import { Pending } from "./controllers/pending.js"
 import { Scroller } from "./controllers/scroller.js"
 import { startShortcuts } from "./controllers/shortcuts.js"
@@ -34,6 +35,7 @@ const composer = new Composer({ chat, drafts, queue, thread, gauge, files, readA
 const fit = new Fit({ chat, files, composer })
 const pending = new Pending({ chat, queue, thread, composer, files, scroller, onNewConversation })
 const sidebar = new Sidebar({ chat, thread })
+const panel = new Panel({ chat })
 new Details({ chat, thread })
 new Connection({ socket })
 
@@ -43,7 +45,7 @@ socket.on("frame", (frame) => {
   else if (frame.conversation && frame.conversation === chat.conversation) thread.receive(frame)
 })
 
-startShortcuts({ composer, sidebar })
+startShortcuts({ composer, panel, sidebar })
 pending.showStored()
 composer.refresh()
 thread.start()

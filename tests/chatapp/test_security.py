@@ -49,6 +49,18 @@ def test_every_page_carries_the_policy() -> None:
 
 
 @pytest.mark.django_db
+def test_only_the_worker_of_pdfs_may_compile_webassembly() -> None:
+    def policy_of(path: str) -> str:
+        response = Client().get(path)
+        assert response.status_code == 200, path
+        return str(response.headers["Content-Security-Policy"])
+
+    assert "'wasm-unsafe-eval'" in policy_of("/static/vendor/pdf.worker.js")
+    assert "unsafe" not in policy_of("/static/vendor/pdf.js")
+    assert "unsafe" not in policy_of("/sign-in")
+
+
+@pytest.mark.django_db
 def test_session_is_its_persons_until_it_ends(member: User) -> None:
     key = signed_in(member).cookies["sessionid"].value
     assert signed_in_user(key) == member

@@ -2,7 +2,7 @@
 
 import { close, isOpen } from "./popover.js"
 
-export function startShortcuts({ composer, sidebar }) {
+export function startShortcuts({ composer, panel, sidebar }) {
   document.addEventListener("keydown", (event) => {
     if (event.isComposing || event.defaultPrevented) return
     if ((event.ctrlKey || event.metaKey) && event.shiftKey && event.key.toLowerCase() === "o") {
@@ -13,7 +13,7 @@ export function startShortcuts({ composer, sidebar }) {
       composer.focus()
     } else if (event.key === "Escape") {
       if (isOpen()) close()
-      else if (!sidebar.closeDrawer()) composer.stop()
+      else if (!sidebar.closeDrawer() && !panel.close()) composer.stop()
     }
   })
 }
