@@ -1,8 +1,9 @@
 // One message on the page: its element from the server, its live text from the stream.
 
-import { element, find } from "../helpers/dom.js"
+import { element, find, findAll } from "../helpers/dom.js"
 import { t } from "../helpers/strings.js"
 import { isEnded, isOpen } from "../models/conversation_stream.js"
+import { showDoubts } from "./doubts.js"
 
 const SPOKEN = 600 // characters read out when an answer is done; more would hold a listener hostage
 let markdownLoading
@@ -13,6 +14,7 @@ export class MessageView {
   #shownText = null
   #thoughtSince = 0
   #served = {} // the state that the server wrote into the element
+  #sources = "" // as JSON, like the checks of its sentences
 
   constructor(article, stream) {
     this.element = article
@@ -79,10 +81,40 @@ export class MessageView {
     const { MarkdownView } = await loadMarkdown()
     const { text } = this.message
     const key = `${open}:${text.length}`
-    if (this.#markdown && key === this.#shownText && !open) return
+    if (this.#markdown && key === this.#shownText && !open) return this.#sourcesOnly()
     this.#shownText = key
-    this.#markdown ??= new MarkdownView(find("[data-part=text]", this.element))
+    this.#markdown ??= new MarkdownView(find("[data-part=text]", this.element), () => this.#drawn())
+    this.#takeSources()
     this.#markdown.update(text, open)
+  }
+
+  // A newer element around the same text: only its list and verdicts may be new.
+  #sourcesOnly() {
+    const before = this.#sources
+    this.#takeSources()
+    if (before === this.#sources) this.#drawn()
+    else this.#markdown.update(this.message.text, false)
+  }
+
+  // They come with the element: after the runner has chosen them, before or while the answer is written.
+  #takeSources() {
+    const { sources = "" } = this.element.dataset
+    if (sources === this.#sources) return
+    this.#sources = sources
+    this.#markdown.sources = new Map(JSON.parse(sources || "[]").map((source) => [source.number, source]))
+  }
+
+  // The text has been drawn: the list below follows the numbers in it, and its sentences get their verdicts.
+  #drawn() {
+    const list = find("[data-sources-list]", this.element)
+    if (list) arrange(list, this.#markdown.numbers)
+    const { checks } = this.element.dataset
+    if (!checks || isOpen(this.message.status)) return
+    const count = showDoubts(find("[data-part=text]", this.element), this.message.text, JSON.parse(checks))
+    const doubts = list && find("[data-doubts]", list)
+    if (!doubts) return
+    doubts.hidden = count === 0
+    doubts.textContent = count === 1 ? t("1 sentence is underlined: its sources do not fully support it") : t("{count} sentences are underlined: their sources do not fully support them", { count })
   }
 
   #showWaiting(status) {
@@ -114,8 +146,20 @@ export class MessageView {
   }
 }
 
+// The cited ones by the numbers that their marks show, then those that were only read.
+function arrange(list, numbers) {
+  const rows = findAll("[data-number]", list).map((row) => ({ row, number: Number(row.dataset.number) }))
+  const shown = ({ number }) => numbers.shown(number)
+  const cited = rows.filter(shown).sort((a, b) => shown(a) - shown(b))
+  const others = rows.filter((row) => !shown(row)).sort((a, b) => a.number - b.number)
+  find("[data-cited]", list).append(...cited.map(({ row }) => row))
+  find("[data-uncited]", list).append(...others.map(({ row }) => row))
+  for (const row of rows) find("[data-shown-number]", row.row).textContent = shown(row) ?? "·"
+  find("[data-uncited-label]", list).hidden = !others.length || !cited.length
+}
+
 function keepOpen(old, article) {
-  for (const selector of ["[data-thinking]", ".message__whole"]) {
+  for (const selector of ["[data-thinking]", "[data-sources-list]", ".message__whole"]) {
     const box = find(selector, article)
     if (box) box.open = find(selector, old)?.open ?? false
   }

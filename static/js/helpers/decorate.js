@@ -1,4 +1,5 @@
-// What a rendered block gets beyond its HTML: directions, safe links, code with its language and copy, formulas, diagrams.
+// What a rendered block gets beyond its HTML: directions, safe links, marks of sources, code with its language and copy,
+// formulas, diagrams.
 // The heavy libraries are loaded when the first block needs them; until then the source is readable as it stands.
 
 import { element, findAll } from "./dom.js"
@@ -8,11 +9,12 @@ import { t } from "./strings.js"
 const HIGHLIGHT_LIMIT = 60_000 // characters; longer code would hold up the page for more than a frame or two
 const BLOCKS = "p, li, h1, h2, h3, h4, h5, h6, blockquote, td, th"
 
-export function decorate(fragment, { isFinished }) {
+export function decorate(fragment, { isFinished, sources = new Map() }) {
   for (const block of findAll(BLOCKS, fragment)) block.dir = "auto"
   for (const link of findAll("a[href]", fragment)) Object.assign(link, { rel: "noopener noreferrer nofollow", target: "_blank" })
   for (const table of findAll("table", fragment)) wrapTable(table)
   for (const code of findAll("pre > code", fragment)) decorateCode(code, isFinished)
+  for (const mark of findAll(".mark", fragment)) mark.replaceWith(markButton(mark, sources.get(Number(mark.dataset.mark))))
   for (const math of findAll(".math:not([data-open])", fragment)) void typeset(math)
 }
 
@@ -21,6 +23,11 @@ function wrapTable(table) {
   const frame = element("div", { class: "table-frame", tabindex: "0", role: "region", "aria-label": t("Table") })
   table.before(frame)
   frame.append(table)
+}
+
+function markButton({ textContent: number, dataset }, { evidence, name, words }) {
+  const label = t("Source {number}: {place}", { number, place: [name, words].filter(Boolean).join(", ") })
+  return element("button", { type: "button", class: "mark", "data-action": "source", "data-mark": dataset.mark, "data-evidence": evidence, "aria-label": label, title: label }, number)
 }
 
 function decorateCode(code, isFinished) {

@@ -4,7 +4,6 @@ import { t } from "./strings.js"
 
 const KILO = 1024
 const UNITS = ["KB", "MB", "GB"]
-const NUM_LISTED = 12 // pages named one by one; of more, how many
 
 const language = document.documentElement.lang || "en"
 
@@ -31,13 +30,9 @@ export function stateWords(item) {
   }
 }
 
-// Which parts of a partly readable file are missing, or "".
-export function missingWords({ state, unreadable, total, unit }) {
-  if (state !== "partly" || !unreadable.length) return ""
-  const numbers = unreadable.slice(0, NUM_LISTED).map(({ number }) => number)
-  const list = new Intl.ListFormat(language, { type: "conjunction" }).format(numbers.map(String))
-  if (unreadable.length > NUM_LISTED) return t("{count} of {total} parts could not be read.", { count: unreadable.length, total })
-  return unit === "page" ? t("Not readable: pages {list} of {total}.", { list, total }) : t("Not readable: parts {list} of {total}.", { list, total })
+// What of a partly readable file is missing, or "".
+export function missingWords({ state, reason }) {
+  return state === "partly" ? reason : ""
 }
 
 // How much of the bar is full, or null where there is no bar.

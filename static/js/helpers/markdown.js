@@ -3,13 +3,15 @@
 
 import MarkdownIt from "../../vendor/markdown-it.js"
 import { decorate } from "./decorate.js"
+import { MarkNumbers, withoutHalfMark } from "../models/mark_numbers.js"
 import { countFinished, splitBlocks } from "./blocks.js"
+import { markSyntax } from "./mark_syntax.js"
 import { mathSyntax } from "./math_syntax.js"
 import { SAFE_LINK, purify } from "./purify.js"
 
 const SLOW_MS = 8 // a render that costs half a frame is followed by a pause
 
-const markdown = new MarkdownIt({ html: false, linkify: true, breaks: true }).use(mathSyntax)
+const markdown = new MarkdownIt({ html: false, linkify: true, breaks: true }).use(mathSyntax).use(markSyntax)
 markdown.linkify.set({ fuzzyLink: false, fuzzyEmail: false })
 markdown.validateLink = (url) => SAFE_LINK.test(url.trim())
 markdown.renderer.rules.image = imageAsLink
@@ -24,6 +26,8 @@ export class MarkdownView {
   #env = { open: false }
   #scheduled = false
   #open = true
+  #sources = new Map() // number -> {evidence, name, words}
+  #numbers = new MarkNumbers() // of the finished blocks
   #onRender
 
   constructor(element, onRender = () => {}) {
@@ -33,9 +37,20 @@ export class MarkdownView {
     element.classList.add("prose")
   }
 
+  // What marks lead to: a Map of number to {evidence, name, words}. All is drawn again, for a mark may be anywhere.
+  set sources(sources) {
+    this.#sources = sources
+    this.#drawn = null
+  }
+
+  // Which numbers the marks of the whole text show.
+  get numbers() {
+    return this.#env.numbers ?? this.#numbers
+  }
+
   // `open` says that more may come. Rendering is put off to the next frame.
   update(text, open) {
-    this.#text = normal(text)
+    this.#text = open && this.#sources.size ? withoutHalfMark(normal(text)) : normal(text)
     this.#open = open
     if (this.#scheduled) return
     this.#scheduled = true
@@ -60,15 +75,18 @@ export class MarkdownView {
   }
 
   #draw() {
-    const changed = !this.#text.startsWith(this.#drawn)
+    const changed = this.#drawn === null || !this.#text.startsWith(this.#drawn)
     // A link that was used above its definition can only be known at the end.
     const late = !this.#open && this.#drawnOpen && Object.keys(this.#env.references ?? {}).length > 0
     if (changed || late) this.#reset()
-    this.#env.open = this.#open
+    Object.assign(this.#env, { open: this.#open, sources: this.#sources, numbers: this.#numbers.copy() })
     const rest = this.#text.slice(this.#done)
     const blocks = splitBlocks(rest, (text) => markdown.parse(text, this.#env), this.#open)
     const finished = this.#open ? countFinished(blocks, rest) : blocks.length
-    blocks.forEach((block, index) => this.#place(block, index, index < finished))
+    blocks.forEach((block, index) => {
+      this.#place(block, index, index < finished)
+      if (index === finished - 1) this.#numbers = this.#env.numbers.copy()
+    })
     this.#dropFrom(blocks.length)
     this.#tail.splice(0, finished)
     if (finished) this.#done += blocks[finished]?.from ?? rest.length
@@ -84,6 +102,7 @@ export class MarkdownView {
     this.#element.replaceChildren()
     this.#done = 0
     this.#tail = []
+    this.#numbers = new MarkNumbers()
     this.#env = { open: this.#open }
   }
 
@@ -95,7 +114,7 @@ export class MarkdownView {
     const html = markdown.renderer.render(block.tokens, markdown.options, this.#env)
     if (old?.html === html && old.isFinished === isFinished) return
     const fragment = purify(html)
-    decorate(fragment, { isFinished })
+    decorate(fragment, { isFinished, sources: this.#sources })
     const nodes = [...fragment.childNodes]
     const next = { html, nodes, code, isFinished }
     if (old) old.nodes[0]?.before(fragment)

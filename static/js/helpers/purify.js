@@ -10,7 +10,7 @@ const PURE = {
     "a", "blockquote", "br", "code", "del", "div", "em", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "ol", "p", "pre", "s",
     "span", "strong", "table", "tbody", "td", "th", "thead", "tr", "ul",
   ],
-  ALLOWED_ATTR: ["class", "data-display", "data-open", "href", "start", "title"],
+  ALLOWED_ATTR: ["class", "data-display", "data-mark", "data-open", "href", "start", "title"],
   ALLOWED_URI_REGEXP: SAFE_LINK,
   ALLOW_ARIA_ATTR: false,
   RETURN_DOM_FRAGMENT: true,

@@ -7,6 +7,7 @@ const ENDPOINT = "/files/uploads"
 const PIECE_BYTES = 8 * 1024 * 1024 // a broken connection repeats at most this much, and proxies cap a request's body
 const FIRST_WAIT_MS = 1_000
 const LONGEST_WAIT_MS = 15_000
+const DISK_FULL = 507
 const TEMPORARY = new Set([0, 408, 409, 423, 425, 429]) // 409 and 423: an earlier request of the same upload is not over yet
 
 export class Transfer {
@@ -58,7 +59,7 @@ export class Transfer {
   #failed(error) {
     if (this.#isOver) return
     const status = error.originalResponse?.getStatus() ?? 0
-    if (!TEMPORARY.has(status) && status < 500) {
+    if (!TEMPORARY.has(status) && (status < 500 || status === DISK_FULL)) {
       this.#isOver = true
       return this.#on.onRefused(reasonOf(error.originalResponse))
     }
