@@ -26,6 +26,7 @@ INSTALLED_APPS = [
     "django.contrib.postgres",
     "django.contrib.staticfiles",
     "channels",
+    "search",
     "chatapp.accounts",
     "chatapp.conversations",
     "chatapp.endpoints",

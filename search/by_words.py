@@ -1,0 +1,133 @@
+"""The text half: passages that hold the words of a question, the rare ones counting most."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import connection
+
+from search.ranking import Ranked
+from search.scope import Filter
+from search.terms import is_word, terms
+
+MAX_TERMS = 48
+# Words are looked up from the rarest on until about so many passages hold one; commoner ones only add to the score.
+CANDIDATES = 2000
+_PREFIX_LENGTH = 5  # a word this long also finds the longer ones that begin with it
+_WEIGHTS = "{0.1,0.2,0.4,1.0}"  # D, C, B, A: see _WEIGHT_TEXT
+_STATISTICS_S = 600.0
+_SIMILAR = 0.45  # trigram similarity of a misspelt word; instalation ~ installation 0.69, recieve ~ receive 0.45
+_MAX_SIMILAR = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """One word of the question, as a tsquery; `expected` is the share of all passages that hold it."""
+
+    text: str
+    query: str
+    expected: float
+
+
+def find_by_words(question: str, scope: Filter, size: int, limit: int) -> list[Ranked]:
+    """The best passages, best first; `size` is how many there are in the scope."""
+    asked = [_term(text) for text in list(dict.fromkeys(terms(question)))[:MAX_TERMS]]
+    if not asked:
+        return []
+    found, missing = _search(asked, scope, size, limit)
+    near = _near_terms([term.text for term in missing if is_word(term.text)])
+    if not near:
+        return found
+    known = [near.get(term.text, term) for term in asked]
+    return _search(known, scope, size, limit)[0]
+
+
+def _term(text: str) -> Term:
+    prefix = ":*" if len(text) >= _PREFIX_LENGTH and is_word(text) else ""
+    return Term(text, f"'{text}'{prefix}", _shares().get(text, 0.0))
+
+
+def _search(asked: Sequence[Term], scope: Filter, size: int, limit: int) -> tuple[list[Ranked], list[Term]]:
+    """The best passages, and which of the words none of the scope's passages holds."""
+    narrow = " | ".join(term.query for term in _narrowing(asked, size))
+    ranks = ", ".join(f"ts_rank(%s, terms, %s::tsquery) AS r{n}" for n in range(len(asked)))
+    counts = ", ".join(f"count(*) FILTER (WHERE r{n} > 0) AS n{n}" for n in range(len(asked)))
+    # Robertson's inverse document frequency, in this scope; ts_rank gives the share of a word's repeats.
+    score = " + ".join(f"r{n} * ln(1 + (%s + 0.5) / (greatest(n{n}, %s) + 0.5))" for n in range(len(asked)))
+    sql = f"""
+        WITH hit AS MATERIALIZED (
+            SELECT id, {ranks} FROM search_passage WHERE terms @@ %s::tsquery AND {scope.sql}
+        ), counted AS (SELECT {counts} FROM hit)
+        SELECT id, {score} AS score, {", ".join(f"n{n}" for n in range(len(asked)))}
+        FROM hit, counted ORDER BY score DESC, id LIMIT %s
+    """
+    params: list[Any] = [value for term in asked for value in (_WEIGHTS, term.query)]
+    params += [narrow, *scope.params]
+    params += [value for term in asked for value in (size, size * term.expected)]
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [*params, limit])
+        rows = cursor.fetchall()
+    if not rows:
+        return [], list(asked)
+    counted = rows[0][2:]
+    return [Ranked(row[0], float(row[1])) for row in rows], [t for t, n in zip(asked, counted, strict=True) if not n]
+
+
+def _narrowing(asked: Sequence[Term], size: int) -> list[Term]:
+    chosen: list[Term] = []
+    held = 0.0
+    for term in sorted(asked, key=lambda term: term.expected):
+        held += term.expected * size
+        if chosen and held > CANDIDATES:
+            break
+        chosen.append(term)
+    return chosen
+
+
+def _near_terms(missing: Sequence[str]) -> dict[str, Term]:
+    """For words that stand nowhere in the scope: words spelt alike, and compounds that hold them."""
+    if not missing:
+        return {}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            SELECT asked, array_agg(term) FROM unnest(%s::text[]) AS asked, LATERAL (
+                SELECT term FROM search_word
+                WHERE term %% asked OR (length(asked) >= 5 AND term LIKE '%%' || asked || '%%')
+                ORDER BY similarity(term, asked) DESC, term LIMIT %s
+            ) AS near GROUP BY asked
+            """,
+            [list(missing), _MAX_SIMILAR],
+        )
+        return {asked: Term(asked, " | ".join(f"'{term}'" for term in near), 0.0) for asked, near in cursor.fetchall()}
+
+
+class _Shares:
+    """How common the commonest words are, as ANALYZE last found it; empty for a table that is young and small."""
+
+    def __init__(self) -> None:
+        self._read_at = -_STATISTICS_S
+        self._shares: dict[str, float] = {}
+
+    def __call__(self) -> dict[str, float]:
+        now = time.monotonic()
+        if now - self._read_at > _STATISTICS_S:
+            self._shares, self._read_at = _read_shares(), now
+        return self._shares
+
+    def forget(self) -> None:
+        self._read_at = -_STATISTICS_S
+
+
+def _read_shares() -> dict[str, float]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT most_common_elems::text::text[], most_common_elem_freqs FROM pg_stats"
+            " WHERE schemaname = current_schema() AND tablename = 'search_passage' AND attname = 'terms'"
+        )
+        row = cursor.fetchone()
+    return dict(zip(row[0], row[1], strict=False)) if row and row[0] else {}
+
+
+_shares = _Shares()

@@ -1,0 +1,66 @@
+"""Passages for a question, out of a scope: what the asker may read is filtered inside every query."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from search.by_words import find_by_words
+from search.models import Passage, Vector
+from search.ranking import Ranked
+from search.scope import Scope, filter_of, num_passages
+
+POOL = 50  # of each half, before they are fused
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    passage_id: int
+    source_id: UUID
+    ordinal: int
+    text: str
+    headings: tuple[str, ...]
+    place: dict[str, Any]
+    score: float
+
+
+class Found(list[Hit]):
+    """The hits, best first. `by_meaning` is False where only words could be searched: the encoder was out of reach."""
+
+    def __init__(self, hits: Iterable[Hit] = (), by_meaning: bool = False) -> None:
+        super().__init__(hits)
+        self.by_meaning = by_meaning
+
+
+def find(query: str, scope: Scope, limit: int = 8) -> Found:
+    """The passages of the scope that answer the query best."""
+    if not 1 <= limit <= POOL:
+        raise ValueError(f"limit={limit} must be from 1 to {POOL}")
+    where = filter_of(scope)
+    size = num_passages(where)
+    if not size or not query.strip():
+        return Found()
+    return Found(_hits(find_by_words(query, where, size, POOL)[:limit]))
+
+
+def whole(source_ids: Iterable[UUID]) -> list[Hit]:
+    """Every passage of these sources, the sources in the order given."""
+    order = {source_id: place for place, source_id in enumerate(source_ids)}
+    rows = Passage.objects.filter(source_id__in=order).order_by("ordinal")
+    return sorted((_hit(row, 0.0) for row in rows), key=lambda hit: (order[hit.source_id], hit.ordinal))
+
+
+def progress(source_ids: Iterable[UUID]) -> tuple[int, int]:
+    """How many passages of these sources have their vector, and how many there are."""
+    ids = list(source_ids)
+    return Vector.objects.filter(source_id__in=ids).count(), Passage.objects.filter(source_id__in=ids).count()
+
+
+def _hits(ranked: Sequence[Ranked]) -> list[Hit]:
+    rows = Passage.objects.defer("terms").in_bulk([each.passage_id for each in ranked])
+    # A passage may have been dropped since it was found.
+    return [_hit(rows[each.passage_id], each.score) for each in ranked if each.passage_id in rows]
+
+
+def _hit(row: Passage, score: float) -> Hit:
+    return Hit(row.pk, row.source_id, row.ordinal, row.text, tuple(row.headings), row.place, score)
