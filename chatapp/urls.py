@@ -10,4 +10,5 @@ urlpatterns = [
     path("", include("chatapp.answers.urls")),
     path("", include("chatapp.endpoints.urls")),
     path("", include("chatapp.files.urls")),
+    path("", include("chatapp.evidence.urls")),
 ]

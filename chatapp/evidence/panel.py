@@ -1,0 +1,241 @@
+"""What the panel beside the chat shows: one piece of evidence in its surroundings, or a whole file.
+
+The fields of `Source` are those that templates/sources/_source.html tells of.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.urls import reverse
+
+from chatapp.evidence.models import Evidence
+from chatapp.evidence.places import place_words
+from uploads.models import Block, Upload
+
+AROUND = 3  # blocks on either side, of a text without pages
+LINES_AROUND = 12
+MOST_BLOCKS = 400  # of a file that is shown whole
+# What every browser draws; a TIFF or HEIC is downloaded.
+DRAWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
+_RANGE = re.compile(r"([A-Z]+)(\d+)(?::([A-Z]+)(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    cells: tuple[str, ...]
+    is_hit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """`hit` is the place itself, between what stands before and after it in the same block."""
+
+    kind: str
+    before: str = ""
+    hit: str = ""
+    after: str = ""
+    rows: tuple[PartRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    text: str
+    is_hit: bool
+
+    @property
+    def is_number(self) -> bool:
+        return bool(re.fullmatch(r"[-+]?[\d.,' ]*\d\s?%?", self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class SheetRow:
+    number: int
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    number: int
+    text: str
+    is_hit: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    kind: str
+    title: str
+    place_words: str = ""
+    headings: tuple[str, ...] = ()
+    content_url: str = ""
+    excerpt: str = ""
+    page: int = 1
+    boxes_json: str = "[]"
+    image_url: str = ""
+    parts: tuple[Part, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[SheetRow, ...] = ()
+    lines: tuple[Line, ...] = ()
+
+
+def evidence_source(evidence: Evidence) -> Source:
+    """`evidence` with its excerpt and upload."""
+    place: dict[str, Any] = evidence.place
+    content = _content_url(evidence.upload)
+    drawn = _drawn(
+        Block.objects.filter(reading=evidence.source_id).order_by("index"), place, evidence.text if content else ""
+    )
+    return Source(
+        kind=place["kind"],
+        title=evidence.name,
+        place_words=place_words(place),
+        headings=tuple(evidence.headings),
+        content_url=content,
+        excerpt=evidence.text,
+        page=place.get("page", 1),
+        boxes_json=json.dumps(place.get("boxes", [])),
+        image_url=_image_url(evidence.upload),
+        **drawn,
+    )
+
+
+def file_source(upload: Upload) -> Source:
+    """The file from its beginning."""
+    blocks = Block.objects.filter(reading=upload.reading_id).order_by("index")
+    first = blocks.first()
+    kind = first.place["kind"] if first else "lines"
+    place: dict[str, Any] = {"kind": kind}
+    if first is not None and kind == "cells":
+        place["sheet"] = first.place["sheet"]
+    title = upload.name
+    return Source(
+        kind, title, content_url=_content_url(upload), image_url=_image_url(upload), **_drawn(blocks, place, "")
+    )
+
+
+def _drawn(blocks: QuerySet[Block], place: dict[str, Any], excerpt: str) -> dict[str, Any]:
+    match place["kind"]:
+        case "slide":
+            shown = blocks.filter(place__slide=place["slide"]) if "slide" in place else blocks
+            return {"parts": tuple(_parts(shown[:MOST_BLOCKS], excerpt))}
+        case "paragraph":
+            shown_blocks = _around(blocks, place["paragraph"], excerpt) if "paragraph" in place else blocks
+            return {"parts": tuple(_parts(shown_blocks[:MOST_BLOCKS], excerpt))}
+        case "cells":
+            return _sheet(blocks.filter(place__kind="cells", place__sheet=place["sheet"]), place.get("range", ""))
+        case "lines":
+            return {"lines": tuple(_lines(blocks, place.get("first"), place.get("last")))}
+    return {}
+
+
+def _around(blocks: QuerySet[Block], paragraph: int, excerpt: str) -> Sequence[Block]:
+    """The blocks that the passage was made of, and some on either side."""
+    first = blocks.filter(place__paragraph=paragraph).first()
+    if first is None:
+        return ()
+    taken = list(blocks.filter(index__gte=max(0, first.index - AROUND))[:60])
+    hits = [block.index for block in taken if _shared(block.text, excerpt)] or [first.index]
+    return [block for block in taken if block.index <= max(hits) + AROUND]
+
+
+def _parts(blocks: Iterable[Block], excerpt: str) -> Iterable[Part]:
+    for block in blocks:
+        if block.kind == "table":
+            rows = [line.split("\t") for line in block.text.split("\n")]
+            yield Part("table", rows=tuple(PartRow(tuple(row), _holds_row(excerpt, row)) for row in rows))
+        else:
+            start, end = _shared(block.text, excerpt) or (0, 0)
+            text = block.text
+            if start == end:
+                yield Part(block.kind, before=text)
+            else:
+                yield Part(block.kind, text[:start], text[start:end], text[end:])
+
+
+def _holds_row(excerpt: str, row: Sequence[str]) -> bool:
+    return "\t".join(row) in excerpt
+
+
+def _shared(text: str, excerpt: str) -> tuple[int, int] | None:
+    """Which part of a block the passage holds: all of it, or the sentences that it was cut to."""
+    if not text.strip() or not excerpt.strip():
+        return None
+    if text.strip() in excerpt:
+        return 0, len(text)
+    for piece in sorted(excerpt.split("\n"), key=len, reverse=True):
+        piece = piece.strip()
+        if len(piece) > 20 and (start := text.find(piece)) >= 0:
+            return start, start + len(piece)
+    start = text.find(excerpt.strip())
+    return (start, start + len(excerpt.strip())) if start >= 0 else None
+
+
+def _lines(blocks: QuerySet[Block], first: int | None, last: int | None) -> Iterable[Line]:
+    """The lines of the blocks around the place, each with its own number."""
+    if first is not None and last is not None:
+        near = Q(place__first__lte=last + LINES_AROUND, place__last__gte=first - LINES_AROUND)
+        blocks = blocks.filter(near)
+    for block in blocks[:MOST_BLOCKS]:
+        for number, text in enumerate(block.text.split("\n"), start=block.place["first"]):
+            is_near = first is None or last is None or first - LINES_AROUND <= number <= last + LINES_AROUND
+            if is_near:
+                yield Line(number, text, first is not None and last is not None and first <= number <= last)
+
+
+def _sheet(blocks: QuerySet[Block], cells: str) -> dict[str, Any]:
+    """The rows of a sheet around a range. A block may repeat its header above its own rows: those carry no number."""
+    wanted = _corners(cells)
+    rows: dict[int, SheetRow] = {}
+    left, right = 1, 1
+    for block in blocks[:MOST_BLOCKS]:
+        corners = _corners(block.place["range"])
+        if corners is None or (wanted is not None and (corners[1] > wanted[3] + 5 or corners[3] < wanted[1] - 5)):
+            continue
+        left, right = corners[0], max(right, corners[2])
+        lines = [line.split("\t") for line in block.text.split("\n")][-(corners[3] - corners[1] + 1) :]
+        for row, line in enumerate(lines, start=corners[1]):
+            hits = wanted is not None and wanted[1] <= row <= wanted[3]
+            marked = [
+                Cell(text, hits and wanted is not None and wanted[0] <= column <= wanted[2])
+                for column, text in enumerate(line, start=left)
+            ]
+            rows[row] = SheetRow(row, tuple(marked))
+            right = max(right, left + len(line) - 1)
+    columns = tuple(_column_name(number) for number in range(left, right + 1))
+    return {"columns": columns, "rows": tuple(rows[number] for number in sorted(rows))}
+
+
+def _content_url(upload: Upload | None) -> str:
+    return reverse("upload_content", args=[upload.pk]) if upload is not None and upload.blob_id else ""
+
+
+def _image_url(upload: Upload | None) -> str:
+    is_drawn = upload is not None and upload.blob is not None and upload.blob.media_type in DRAWN
+    return _content_url(upload) if is_drawn else ""
+
+
+def _corners(cells: str) -> tuple[int, int, int, int] | None:
+    """Left, top, right, bottom, from 1."""
+    match = _RANGE.fullmatch(cells)
+    if match is None:
+        return None
+    left, top, right, bottom = match[1], int(match[2]), match[3] or match[1], int(match[4] or match[2])
+    return _column_number(left), top, _column_number(right), bottom
+
+
+def _column_number(name: str) -> int:
+    number = 0
+    for letter in name:
+        number = number * 26 + ord(letter) - ord("A") + 1
+    return number
+
+
+def _column_name(number: int) -> str:
+    name = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        name = chr(ord("A") + rest) + name
+    return name

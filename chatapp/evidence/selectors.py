@@ -1,0 +1,108 @@
+"""Reads of evidence: for the prompt, for the list under an answer, for the panel. For people, the viewer first."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Q
+
+from chatapp.accounts.models import User
+from chatapp.answers.models import ENDED, Answer
+from chatapp.conversations.access import allowed
+from chatapp.errors import NotFound
+from chatapp.evidence.marks import numbers_in
+from chatapp.evidence.models import Check, Evidence
+from chatapp.evidence.places import place_words
+from chatapp.evidence.services import Draft
+
+EXCERPT_CHARACTERS = 240  # of a row in the list; the panel has the rest
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """A passage as the list under an answer shows it."""
+
+    number: int
+    evidence: UUID
+    name: str
+    words: str  # its place, for people
+    excerpt: str
+    is_cited: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerSources:
+    """Of an ended answer that has read whole files, the passages it cites; else all that it was given."""
+
+    rows: list[SourceRow]
+    checks: list[Check]
+
+    @property
+    def marks_json(self) -> str:
+        """What the marks in the text open, and are called."""
+        return json.dumps(
+            [
+                {"number": row.number, "evidence": str(row.evidence), "name": row.name, "words": row.words}
+                for row in self.rows
+            ]
+        )
+
+    @property
+    def checks_json(self) -> str:
+        return json.dumps([{"start": c.start, "end": c.end, "verdict": c.verdict} for c in self.checks])
+
+
+def frozen_drafts(answer_id: UUID) -> list[Draft]:
+    """In the order of their numbers. The text of a deleted source is empty."""
+    return [
+        Draft(
+            upload_id=row.upload_id,
+            source_id=row.source_id,
+            source_sha256=row.source_sha256,
+            name=row.name,
+            headings=tuple(row.headings),
+            place=row.place,
+            text=row.text,
+            score=row.score,
+        )
+        for row in Evidence.objects.filter(answer=answer_id).select_related("excerpt")
+    ]
+
+
+def get_evidence(viewer: User, evidence_id: UUID) -> Evidence:
+    """Raises NotFound: the right to read the conversation is the right to see what its answers rest on."""
+    evidence = Evidence.objects.select_related("excerpt", "upload__blob")
+    found = evidence.filter(pk=evidence_id, answer__message__conversation__in=allowed(viewer)).first()
+    if found is None:
+        raise NotFound
+    return found
+
+
+def sources_of(answers: Sequence[Answer]) -> dict[UUID, AnswerSources]:
+    """By answer id, for answers with their messages; those that had nothing to read are left out."""
+    cited = {answer.pk: numbers_in(answer.message.text) for answer in answers}
+    rows = _rows_of(answers, cited)
+    checks: dict[UUID, list[Check]] = defaultdict(list)
+    for check in Check.objects.filter(answer__in=list(rows)):
+        checks[check.answer_id].append(check)
+    return {
+        answer_id: AnswerSources([_row(row, row.number in cited[answer_id]) for row in found], checks[answer_id])
+        for answer_id, found in rows.items()
+    }
+
+
+def _rows_of(answers: Sequence[Answer], cited: Mapping[UUID, list[int]]) -> dict[UUID, list[Evidence]]:
+    wanted = Q(answer__in=[answer.pk for answer in answers], score__isnull=False)
+    for answer in answers:
+        wanted |= Q(answer=answer) if answer.status not in ENDED else Q(answer=answer, number__in=cited[answer.pk])
+    rows: dict[UUID, list[Evidence]] = defaultdict(list)
+    for row in Evidence.objects.filter(wanted).select_related("excerpt"):
+        rows[row.answer_id].append(row)
+    return rows
+
+
+def _row(row: Evidence, is_cited: bool) -> SourceRow:
+    excerpt = " ".join(row.text[: 2 * EXCERPT_CHARACTERS].split())[:EXCERPT_CHARACTERS]
+    return SourceRow(row.number, row.pk, row.name, place_words(row.place), excerpt, is_cited)

@@ -1,0 +1,90 @@
+"""Writes of evidence: frozen before the model is asked, copied with a replay, blanked when its source is deleted."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef
+
+from chatapp.evidence.models import Check, Evidence, Excerpt
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A passage as it is about to be frozen; its number is its place in the list, from 1."""
+
+    upload_id: UUID | None
+    source_id: UUID
+    source_sha256: str
+    name: str
+    headings: tuple[str, ...]
+    place: dict[str, Any]
+    text: str
+    score: float | None
+
+
+@transaction.atomic
+def freeze(answer_id: UUID, drafts: Sequence[Draft]) -> None:
+    """In place of what was frozen for this answer before. The caller holds the answer."""
+    Evidence.objects.filter(answer=answer_id).delete()
+    texts = {_sha256(draft.text): draft.text for draft in drafts}
+    # In one order everywhere: two answers that freeze the same texts must not wait for each other in a ring.
+    excerpts = [Excerpt(sha256=sha256, text=texts[sha256]) for sha256 in sorted(texts)]
+    Excerpt.objects.bulk_create(excerpts, ignore_conflicts=True)
+    Evidence.objects.bulk_create(_row(answer_id, number, draft) for number, draft in enumerate(drafts, start=1))
+
+
+@transaction.atomic
+def copy_evidence(source_answer_id: UUID, answer_id: UUID) -> None:
+    """What another attempt had read, under the same numbers; nothing where this one has evidence already."""
+    if Evidence.objects.filter(answer=answer_id).exists():
+        return
+    rows = list(Evidence.objects.filter(answer=source_answer_id))
+    for row in rows:
+        row.pk = Evidence._meta.pk.get_default()
+        row.answer_id = answer_id
+    Evidence.objects.bulk_create(rows)
+
+
+@transaction.atomic
+def forget_sources(source_ids: Iterable[UUID]) -> int:
+    """The texts of deleted files leave with them; numbers, names and places of the marks stay. Returns how many."""
+    blanked = Evidence.objects.filter(source_id__in=list(source_ids), excerpt__isnull=False).update(
+        excerpt=None, upload=None
+    )
+    remove_unused_excerpts()
+    return blanked
+
+
+def remove_unused_excerpts() -> int:
+    used = Evidence.objects.filter(excerpt=OuterRef("pk"))
+    removed, _ = Excerpt.objects.filter(~Exists(used)).delete()
+    return removed
+
+
+@transaction.atomic
+def store_checks(answer_id: UUID, checks: Iterable[Check]) -> None:
+    Check.objects.filter(answer=answer_id).delete()
+    Check.objects.bulk_create(checks)
+
+
+def _row(answer_id: UUID, number: int, draft: Draft) -> Evidence:
+    return Evidence(
+        answer_id=answer_id,
+        number=number,
+        upload_id=draft.upload_id,
+        source_id=draft.source_id,
+        source_sha256=draft.source_sha256,
+        name=draft.name[:255],
+        headings=list(draft.headings),
+        place=draft.place,
+        excerpt_id=_sha256(draft.text),
+        score=draft.score,
+    )
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
