@@ -50,6 +50,11 @@ def whole(source_ids: Iterable[UUID]) -> list[Hit]:
     return sorted((_hit(row, 0.0) for row in rows), key=lambda hit: (order[hit.source_id], hit.ordinal))
 
 
+def indexed_among(source_ids: Iterable[UUID]) -> set[UUID]:
+    """Those that have passages: they can be found by their words."""
+    return set(Passage.objects.filter(source_id__in=list(source_ids), ordinal=0).values_list("source_id", flat=True))
+
+
 def progress(source_ids: Iterable[UUID]) -> tuple[int, int]:
     """How many passages of these sources have their vector, and how many there are."""
     ids = list(source_ids)

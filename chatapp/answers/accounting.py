@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from chatapp.answers.models import Status
 from chatapp.answers.progress import Progress
-from chatapp.answers.questions import Prepared
+from chatapp.answers.questions import Prepared, Request
 from chatapp.answers.snapshots import Ending
 from chatapp.endpoints.deltas import Completed
 from chatapp.endpoints.dialects import Prefix, Question
@@ -43,6 +43,18 @@ def tokens_shown(prepared: Prepared, progress: Progress) -> int:
     return prepared.counter.count(progress.attempt_text + thought)
 
 
+def with_aside(ending: Ending, request: Request) -> Ending:
+    """With what was asked for notes before the question itself: it was read and written too."""
+    prompt, completion = request.get("aside_tokens", (0, 0))
+    if ending.prompt_tokens is None or ending.completion_tokens is None:
+        return ending
+    return replace(
+        ending,
+        prompt_tokens=ending.prompt_tokens + prompt,
+        completion_tokens=ending.completion_tokens + completion,
+    )
+
+
 def finished(completed: Completed, prepared: Prepared, progress: Progress, is_whole: bool) -> Ending:
     """A finished answer; its tokens are the endpoint's where it reported them for the whole of it."""
     usage, num_shown = completed.usage, tokens_shown(prepared, progress)
@@ -55,16 +67,17 @@ def finished(completed: Completed, prepared: Prepared, progress: Progress, is_wh
         usage_estimated=True,
     )
     if usage is None:
-        return ending
+        return with_aside(ending, prepared.request)
     if is_whole:
         num_prompt, num_completion = usage.prompt_tokens, usage.completion_tokens
     else:
         # What was shown before the last request went along in it as prompt, and is not to be counted twice.
         num_prompt, num_completion = usage.prompt_tokens - max(0, num_shown - usage.completion_tokens), num_shown
-    return replace(
+    ending = replace(
         ending,
         prompt_tokens=max(0, num_prompt),
         cached_tokens=usage.cached_tokens,
         completion_tokens=num_completion,
         usage_estimated=not (is_whole or progress.token_ids),
     )
+    return with_aside(ending, prepared.request)

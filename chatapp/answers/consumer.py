@@ -276,6 +276,8 @@ def _call_service(viewer: User, frame: Request) -> services.Accepted:
                 parent_id=frame.parent,
                 thinking=frame.thinking,
                 endpoint_id=frame.endpoint,
+                upload_ids=frame.uploads,
+                read_all=frame.read_all,
             )
         case Regenerate():
             return services.regenerate(

@@ -31,7 +31,8 @@ def read_details(viewer: User, answer_id: UUID) -> Details:
 
 
 def _speed(answer: Answer) -> float | None:
-    """Tokens a second of the whole generation, its first token included."""
+    """Tokens a second of the whole generation, its first token included; notes were written before it."""
     if not answer.completion_tokens or not answer.generation_ms:
         return None
-    return 1000 * answer.completion_tokens / answer.generation_ms
+    aside: int = answer.request.get("aside_tokens", (0, 0))[1]
+    return 1000 * (answer.completion_tokens - aside) / answer.generation_ms

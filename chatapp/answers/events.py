@@ -120,13 +120,32 @@ class AnswerEnded(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerChecked(Event):
+    """The cited sentences of an ended answer have been held against their sources."""
+
+    kind: ClassVar[str] = "answer_checked"
+    answer: UUID
+    message: UUID
+
+
+@dataclass(frozen=True, slots=True)
 class TitleChanged(Event):
     kind: ClassVar[str] = "title_changed"
     title: str
 
 
 _KINDS: dict[str, type[Event]] = {
-    event.kind: event for event in (MessageAdded, AnswerQueued, AnswerStarted, Delta, Notice, AnswerEnded, TitleChanged)
+    event.kind: event
+    for event in (
+        MessageAdded,
+        AnswerQueued,
+        AnswerStarted,
+        Delta,
+        Notice,
+        AnswerEnded,
+        AnswerChecked,
+        TitleChanged,
+    )
 }
 _IDS = frozenset({"message", "parent", "answer"})
 

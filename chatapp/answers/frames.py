@@ -33,6 +33,8 @@ class SendMessage:
     text: str
     thinking: bool
     endpoint: UUID | None
+    uploads: tuple[UUID, ...] = ()
+    read_all: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,18 @@ class Fields:
         except (ValueError, TypeError, AttributeError) as error:
             raise _wrong(name, "a UUID") from error
 
+    def ids(self, name: str) -> tuple[UUID, ...]:
+        """A list of ids; what is missing is empty."""
+        values = self._value(name)
+        if values is None:
+            return ()
+        if not isinstance(values, list):
+            raise _wrong(name, "a list of UUIDs")
+        try:
+            return tuple(UUID(value) for value in values)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise _wrong(name, "a list of UUIDs") from error
+
     def flag(self, name: str) -> bool:
         value = self._value(name)
         if value is not None and not isinstance(value, bool):
@@ -169,7 +183,6 @@ def _wrong(name: str, kind: str) -> Invalid:
 
 def _send_message(fields: Fields) -> SendMessage:
     fields.only_empty("search")
-    fields.only_empty("uploads")
     return SendMessage(
         client_id=fields.id("client_id"),
         conversation=fields.id_or_none("conversation"),
@@ -177,6 +190,8 @@ def _send_message(fields: Fields) -> SendMessage:
         text=fields.text("text"),
         thinking=fields.flag("thinking"),
         endpoint=fields.id_or_none("endpoint"),
+        uploads=fields.ids("uploads"),
+        read_all=fields.flag("read_all"),
     )
 
 

@@ -11,26 +11,29 @@ import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Literal, ParamSpec, TypeVar
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
-from chatapp.answers.accounting import finished, question_now, tokens_shown
+from chatapp.answers.accounting import finished, question_now, tokens_shown, with_aside
 from chatapp.answers.claims import LEASE_S, Claim, release
 from chatapp.answers.events import AnswerStarted, Delta, Event, Notice, Wire
 from chatapp.answers.joining import joined
 from chatapp.answers.log import EventLog, FencedOut
+from chatapp.answers.long_reading import Task, save_note
 from chatapp.answers.models import Answer, Status
 from chatapp.answers.patience import Patience, Tries
 from chatapp.answers.progress import Progress
-from chatapp.answers.questions import CannotAnswer, Loaded, Prepared, load, prepare, to_json
+from chatapp.answers.questions import Aside, CannotAnswer, Loaded, Prepared, load, long_reading, prepare, to_json
 from chatapp.answers.services import emit_ended
 from chatapp.answers.snapshots import Ending, end_answer, failed, save_request, save_snapshot
+from chatapp.answers.sources import count_moving
 from chatapp.conversations.tasks import ask_for_title
 from chatapp.endpoints import deltas
 from chatapp.endpoints.client import EndpointClient
-from chatapp.endpoints.deltas import Completed
+from chatapp.endpoints.deltas import Completed, Usage
 from chatapp.endpoints.dialects import Question
 from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLimited, Unreachable
 from chatapp.endpoints.services import learn_characters_per_token
@@ -44,6 +47,8 @@ StopReason = Literal["cancel", "release", "lost"]
 
 DATABASE_AWAY = (OperationalError, InterfaceError)
 UNSTORABLE = "The answer could not be stored."
+FILES_S = 900.0  # a reading ends by itself long before, or its worker has died more often than it is tried
+FILES_EVERY_S = 0.4
 SHRINK = 0.6  # of a prompt that an endpoint finds too long: it counts more tokens than we do
 
 
@@ -125,6 +130,8 @@ class Generation:
 
     async def _answer(self) -> Ending:
         loaded = await self._load()
+        await self._wait_for_files(loaded)
+        await self._read_in_parts(loaded)
         prepared = await self._patiently(in_thread, prepare, loaded)
         self._prepared = prepared
         if ending := self._interrupted(loaded, prepared):
@@ -140,6 +147,53 @@ class Generation:
                 if progress.has_shown:
                     raise
                 prepared = await self._prepare_less(loaded, prepared, fault)
+
+    async def _wait_for_files(self, loaded: Loaded) -> None:
+        """Until the files of the question are read. One that takes too long is left out, and a notice says so."""
+        if loaded.request.get("parts") or loaded.answer.replay_of is not None or loaded.continues_message:
+            return  # what is read was decided when it was first asked
+        give_up = time.monotonic() + FILES_S
+        while time.monotonic() < give_up:
+            moving, total = await self._patiently(in_thread, count_moving, loaded.answer.message)
+            if not moving:
+                return
+            await self._notice_once("waiting_for_files", {"files": total})
+            await self._pause(FILES_EVERY_S)
+
+    async def _read_in_parts(self, loaded: Loaded) -> None:
+        """Asks for notes of every part of sources that are too long; those that a crash has left are kept."""
+        aside = await self._patiently(in_thread, long_reading, loaded)
+        if aside is None:
+            return
+        while task := await self._patiently(in_thread, aside.reading.next_task):
+            await self._notice("reading_in_parts", {"part": task.part, "parts": task.parts, "level": task.level})
+            text, usage = await self._ask_aside(aside, task)
+            prompt_tokens = usage.prompt_tokens if usage else aside.reading.counter.count(task.question)
+            completion_tokens = usage.completion_tokens if usage else aside.reading.counter.count(text)
+            save = partial(save_note, self.claim, loaded.answer, task, text, prompt_tokens, completion_tokens)
+            await self._patiently(in_thread, save)
+
+    async def _ask_aside(self, aside: Aside, task: Task) -> tuple[str, Usage | None]:
+        """The model's words, shown to nobody."""
+        tries = Tries(self._patience, aside.endpoint.is_local)
+        while True:
+            try:
+                return await self._listen(aside, task)
+            except (Unreachable, Dropped, RateLimited) as fault:
+                wait_s = tries.next_wait_s(fault)
+                if wait_s is None or (isinstance(fault, Dropped) and not aside.endpoint.is_local):
+                    raise
+                await self._pause(wait_s)
+
+    async def _listen(self, aside: Aside, task: Task) -> tuple[str, Usage | None]:
+        text = ""
+        source = self._client.stream(aside.target, aside.question(task))
+        async with aclosing(joined(source, self._stop)) as pieces:
+            async for piece in pieces:
+                if isinstance(piece, Completed):
+                    return text, piece.usage
+                text += piece.text if piece.part == "text" else ""
+        raise Stopped
 
     async def _prepare_less(self, loaded: Loaded, before: Prepared, fault: ContextFull) -> Prepared:
         """Older turns left out of a prompt that the endpoint counts otherwise. Raises `fault` where none is left."""
@@ -243,13 +297,14 @@ class Generation:
         prepared, progress = self._prepared, self._progress
         if prepared is None or progress is None or not prepared.request["sent"]:
             return ending
-        return replace(
+        cost = replace(
             ending,
             model_name=prepared.target.model,
             prompt_tokens=prepared.request["estimated_tokens"],
             completion_tokens=tokens_shown(prepared, progress),
             usage_estimated=True,
         )
+        return with_aside(cost, prepared.request)
 
     async def _wait_or_give_up(
         self, fault: EndpointError, tries: Tries, prepared: Prepared, progress: Progress
@@ -276,6 +331,11 @@ class Generation:
         self._progress.note(notice)
         await self._patiently(self.save)  # readers fetch the message when they hear of it
         await self._append(notice)
+
+    async def _notice_once(self, code: str, params: Wire) -> None:
+        assert self._progress is not None
+        if all(notice["code"] != code for notice in self._progress.notices):
+            await self._notice(code, params)
 
     def _event_started(self, progress: Progress) -> AnswerStarted:
         claim = self.claim

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field, replace
 from chatapp.answers.events import Delta, Notice, Part, Position, Wire, utf16_length
 from chatapp.endpoints import deltas
 
+# Notices of something that goes on: only the latest is kept.
+PASSING = frozenset({"waiting_for_files", "reading_in_parts"})
+
 
 @dataclass(slots=True)
 class Progress:
@@ -74,7 +77,9 @@ class Progress:
         self._last_delta_at = None
 
     def note(self, notice: Notice) -> None:
-        self.notices.append({"code": notice.code, "params": notice.params})
+        """A newer word on the same matter takes the place of the older."""
+        kept = [each for each in self.notices if each["code"] != notice.code or notice.code not in PASSING]
+        self.notices = [*kept, {"code": notice.code, "params": notice.params}]
         self.version += 1
 
     def _grow(self, part: Part, text: str, token_ids: tuple[int, ...]) -> None:

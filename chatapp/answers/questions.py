@@ -12,23 +12,36 @@ from django.db import transaction
 
 from chatapp.answers.claims import Claim, held_by
 from chatapp.answers.events import Position, Wire, utf16_length
+from chatapp.answers.gathering import attempt_before, keep_reading, read_files
 from chatapp.answers.log import FencedOut
+from chatapp.answers.long_reading import (
+    NOTE_TOKENS,
+    LongReading,
+    Task,
+    begin_long_reading,
+    plan_of_notes,
+    tokens_aside,
+)
 from chatapp.answers.models import Answer
 from chatapp.answers.progress import Progress
 from chatapp.answers.snapshots import text_sha256
+from chatapp.answers.sources import Plan, passages_of, query_of
 from chatapp.context.assembly import ContextFull, Turn, assemble
 from chatapp.context.counting import Counter, counter_for
 from chatapp.context.messages import ChatMessage
+from chatapp.context.sources import RULES, Mode, Sources
 from chatapp.conversations.models import Message
 from chatapp.conversations.selectors import read_tree
 from chatapp.endpoints.dialects import Question, Target
 from chatapp.endpoints.models import Endpoint
 from chatapp.endpoints.secrets import KeyUnreadable
 from chatapp.endpoints.services import target_of
+from chatapp.evidence.selectors import frozen_drafts
 
 # No date and no name: the same for every question, so that prompt caches keep it.
 SYSTEM = "You are a helpful assistant. Answer in the language of the question, in Markdown; write formulas in LaTeX."
 SYSTEM_OF_DEMO = "You are a helpful assistant."  # 135M parameters follow no more than this
+ROOM_FOR_TEMPLATE = 40  # tokens that templates add around sources, rules and the question
 # For endpoints that cannot continue a text themselves; a person has asked for it by the Continue button.
 CONTINUE = "Continue your last answer exactly where it stops. Repeat nothing of it and begin without a preface."
 
@@ -59,6 +72,10 @@ class Request(TypedDict, total=False):
     asks_to_continue: bool
     start_reasoning: int  # UTF-16 units that an earlier attempt had thought
     start_tokens: int
+    sources: Mode  # how the evidence frozen with this answer is written into the prompt
+    source_notices: list[tuple[str, Wire]]
+    notes: list[str]
+    aside_tokens: tuple[int, int]  # prompt and completion of what was asked for the notes
     sent: bool  # the endpoint may have begun to work on it
     text_sha256: str  # of this attempt's text, once it has ended
 
@@ -101,6 +118,21 @@ class Prepared:
     @property
     def prompt_characters(self) -> int:
         return sum(len(message.content) for message in self.question.messages)
+
+
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A long reading and whom to ask for its notes."""
+
+    reading: LongReading
+    target: Target
+    endpoint: Endpoint
+    system: str
+
+    def question(self, task: Task) -> Question:
+        answer = self.reading.answer
+        messages = (ChatMessage("system", self.system), ChatMessage("user", task.question))
+        return Question(messages, NOTE_TOKENS, seed=answer.seed, user=str(answer.asked_by_id or ""))
 
 
 def load(claim: Claim) -> Loaded:
@@ -157,8 +189,10 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
     if not loaded.request:
         request = {**request, "sent": False}
         request.pop("text_sha256", None)
-    messages, is_changed = _messages(request, loaded)
-    notices: list[tuple[str, Wire]] = []
+    if known is original and answer.replay_of is not None:
+        keep_reading(loaded.claim, answer, answer.replay_of)
+    messages, is_changed = _messages(request, loaded, endpoint.is_local)
+    notices: list[tuple[str, Wire]] = [(code, params) for code, params in request.get("source_notices", [])]
     if request["left_out_turns"]:
         notices.append(("context_trimmed", {"turns": request["left_out_turns"]}))
     if is_changed and answer.replay_of is not None:
@@ -201,13 +235,16 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
     asks_to_continue = loaded.continues_message and endpoint.continuation == Endpoint.Continuation.NONE
     system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
     turns = [turn for turn, _ in history]
-    # A model of short context keeps half of it for the question.
-    max_output = min(endpoint.max_output_tokens, endpoint.context_length // 2)
+    max_output = output_tokens(endpoint)
     begun = counter.count(progress.text + progress.reasoning) if loaded.continues_message else 0
     budget = endpoint.context_length - max_output - begun
     budget = budget if at_most is None else min(budget, at_most)
+    plan = _read_sources(
+        loaded, endpoint, turns, room_for_sources(endpoint, system, turns[-1].question, counter, budget), counter
+    )
+    sources = Sources(plan.mode, passages_of(plan.drafts), endpoint.is_local, plan.notes)
     try:
-        assembled = assemble(system, turns, budget, counter)
+        assembled = assemble(sources.in_system(system), sources.in_turns(turns), budget, counter)
     except ContextFull as full:
         detail = f"The question needs about {full.needed_tokens} tokens; {max(0, full.budget_tokens)} fit."
         raise CannotAnswer("context_full", detail) from full
@@ -222,8 +259,56 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
         asks_to_continue=asks_to_continue,
         start_reasoning=progress.start_reasoning,
         start_tokens=len(progress.token_ids) if loaded.claim.fence == 1 else 0,
+        sources=plan.mode,
+        source_notices=list(plan.notices),
+        notes=list(plan.notes),
+        aside_tokens=tokens_aside(loaded.answer) if plan.mode == "notes" else (0, 0),
         sent=False,
     )
+
+
+def output_tokens(endpoint: Endpoint) -> int:
+    """A model of short context keeps half of it for the question."""
+    return min(endpoint.max_output_tokens, endpoint.context_length // 2)
+
+
+def room_for_sources(
+    endpoint: Endpoint, system: str, question: str, counter: Counter, budget: int | None = None
+) -> int:
+    """Tokens that files may take beside the question alone: earlier turns give way to them."""
+    if budget is None:
+        budget = endpoint.context_length - output_tokens(endpoint)
+    fixed = sum(counter.count(text) for text in (system, RULES, question))
+    return max(0, budget - fixed - ROOM_FOR_TEMPLATE)
+
+
+def _read_sources(loaded: Loaded, endpoint: Endpoint, turns: Sequence[Turn], room: int, counter: Counter) -> Plan:
+    """An attempt that goes on with a text goes on with what was read for it."""
+    if loaded.continues_message and (earlier := attempt_before(loaded.answer)) is not None:
+        return keep_reading(loaded.claim, loaded.answer, earlier)
+    *before, question = [turn.question for turn in turns]
+    query = query_of(question, before)
+    if loaded.answer.read_all:
+        reading = LongReading(loaded.answer, question, room, counter, endpoint.is_local)
+        if plan := plan_of_notes(reading):
+            return plan
+    return read_files(loaded.claim, loaded.answer, query, room, counter, is_demo=endpoint.is_local)
+
+
+def long_reading(loaded: Loaded) -> Aside | None:
+    """What is asked aside before the question itself: notes of sources that are too long. Raises CannotAnswer."""
+    answer = loaded.answer
+    if not answer.read_all or loaded.continues_message or answer.replay_of is not None or loaded.request.get("parts"):
+        return None
+    endpoint = _endpoint(answer)
+    counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
+    question = answer.message.parent.text if answer.message.parent else ""
+    system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
+    room = room_for_sources(endpoint, system, question, counter)
+    reading = LongReading(answer, question, room, counter, endpoint.is_local)
+    if not begin_long_reading(loaded.claim, reading):
+        return None
+    return Aside(reading, _target(endpoint), endpoint, system)
 
 
 def _history(reply: Message) -> list[tuple[Turn, list[Message]]]:
@@ -240,19 +325,27 @@ def _history(reply: Message) -> list[tuple[Turn, list[Message]]]:
     return turns
 
 
-def _messages(request: Request, loaded: Loaded) -> tuple[tuple[ChatMessage, ...], bool]:
+def _messages(request: Request, loaded: Loaded, is_demo: bool) -> tuple[tuple[ChatMessage, ...], bool]:
     """The messages of the request as their rows are now, and whether one is not what it was."""
     rows = Message.objects.in_bulk([UUID(part["message"]) for part in request["parts"]])
-    messages = [ChatMessage("system", request["system"])] if request["system"] else []
+    frozen = frozen_drafts(loaded.answer.pk) if request.get("sources") else []
+    sources = Sources(request.get("sources", ""), passages_of(frozen), is_demo, tuple(request.get("notes", ())))
+    system = sources.in_system(request["system"])
+    messages = [ChatMessage("system", system)] if system else []
     found: Sequence[Message] = [rows[id] for p in request["parts"] if (id := UUID(p["message"])) in rows]
-    for row in found:
-        messages.append(ChatMessage("user" if row.role == Message.Role.USER else "assistant", row.text))
+    last_question = max((i for i, row in enumerate(found) if row.role == Message.Role.USER), default=-1)
+    for index, row in enumerate(found):
+        if row.role == Message.Role.USER:
+            text = sources.in_question(row.text) if index == last_question else row.text
+            messages.append(ChatMessage("user", text))
+        else:
+            messages.append(ChatMessage("assistant", sources.in_reply(row.text)))
     begun = _first_units(loaded.progress.text, loaded.progress.start_text)
     if request["asks_to_continue"] and begun:
         messages += [ChatMessage("assistant", begun), ChatMessage("user", CONTINUE)]
     hashes = {str(row.id): text_sha256(row.text) for row in found}
     is_changed = any(hashes.get(part["message"]) != part["sha256"] for part in request["parts"])
-    return tuple(messages), is_changed
+    return tuple(messages), is_changed or any(not draft.text for draft in frozen)
 
 
 def to_json(request: Request) -> dict[str, Any]:

@@ -5,7 +5,7 @@ A `client_id` is asked for once: the same one again, even at the same moment, gi
 
 import logging
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
@@ -26,6 +26,7 @@ from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.selectors import get_answer, get_conversation, get_message
 from chatapp.endpoints.models import Endpoint
 from chatapp.errors import ChatError, Invalid
+from chatapp.files.services import attach
 
 logger = logging.getLogger(__name__)
 
@@ -52,10 +53,13 @@ def send_message(
     parent_id: UUID | None = None,
     thinking: bool = False,
     endpoint_id: UUID | None = None,
+    upload_ids: Sequence[UUID] = (),
+    read_all: bool = False,
 ) -> Accepted:
     """Asks below `parent_id` (an answer, or None for a first question); without a conversation, begins one.
 
-    Under an answer that is still running the question waits its turn. Raises NotFound, Invalid, ChatError.
+    Under an answer that is still running the question waits its turn. With `read_all` files that are too long are read
+    in parts. Raises NotFound, Invalid, ChatError.
     """
 
     def ask() -> Answer:
@@ -64,7 +68,9 @@ def send_message(
         conversation = _conversation(viewer, conversation_id)
         parent = _parent(conversation, parent_id)
         question = conversation.messages.create(parent=parent, role=Message.Role.USER, author=viewer, text=text)
-        return _reply(viewer, client_id, question, endpoint, _thinks(endpoint, thinking), secrets.randbits(63))
+        attach(viewer, question, upload_ids)
+        thinks = _thinks(endpoint, thinking)
+        return _reply(viewer, client_id, question, endpoint, thinks, secrets.randbits(63), read_all=read_all)
 
     return _once(viewer, client_id, ask)
 
@@ -76,8 +82,10 @@ def regenerate(
 
     def ask() -> Answer:
         endpoint = _endpoint(endpoint_id)
-        question = _question(get_message(viewer, message_id, Access.WRITE))
-        return _reply(viewer, client_id, question, endpoint, _thinks(endpoint, thinking), secrets.randbits(63))
+        message = get_message(viewer, message_id, Access.WRITE)
+        thinks, seed = _thinks(endpoint, thinking), secrets.randbits(63)
+        read_all = message.answers.filter(read_all=True).exists()
+        return _reply(viewer, client_id, _question(message), endpoint, thinks, seed, read_all=read_all)
 
     return _once(viewer, client_id, ask)
 
@@ -264,6 +272,7 @@ def _reply(
     thinking: bool,
     seed: int,
     replay_of: Answer | None = None,
+    read_all: bool = False,
 ) -> Answer:
     """An empty assistant message below the question, and the first attempt at it."""
     conversation = question.conversation
@@ -281,6 +290,7 @@ def _reply(
         thinking=thinking,
         seed=seed,
         replay_of=replay_of,
+        read_all=read_all,
     )
 
 

@@ -6,5 +6,6 @@ from chatapp.answers import views
 
 urlpatterns = [
     path("answers/<uuid:answer_id>/details", views.show_details, name="answer_details"),
+    path("files/fit", views.show_fit, name="fit"),
     path("health", views.show_health, name="health"),
 ]

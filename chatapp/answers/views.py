@@ -1,4 +1,4 @@
-"""The details of an answer, and the site's state of health."""
+"""The details of an answer, what would be read for a question, and the site's state of health."""
 
 from dataclasses import fields
 from uuid import UUID
@@ -7,11 +7,13 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
-from django.views.decorators.http import require_GET
+from django.views.decorators.http import require_GET, require_POST
 
 from chatapp.answers.details import read_details
+from chatapp.answers.foresight import Asked, foresee
+from chatapp.answers.forms import FitForm
 from chatapp.answers.health import read_health
-from chatapp.http import viewer
+from chatapp.http import read_fields, valid, viewer
 
 
 @never_cache
@@ -29,3 +31,12 @@ def show_health(request: HttpRequest) -> HttpResponse:
     """Asked every few seconds by supervisors; the middlewares before it touch no session."""
     health = read_health()
     return JsonResponse(health.to_wire(), status=200 if health.takes_questions else 503)
+
+
+@never_cache
+@require_POST
+def show_fit(request: HttpRequest) -> HttpResponse:
+    """What would be read of these files if the question were sent now."""
+    fields = valid(FitForm(read_fields(request)))
+    asked = Asked(fields["ids"], fields["conversation"], fields["endpoint"], fields["text"])
+    return JsonResponse(foresee(viewer(request), asked))

@@ -22,6 +22,8 @@ from chatapp.conversations.access import Access, allowed, may
 from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.tree import Node, Tree
 from chatapp.errors import NotFound
+from chatapp.evidence.selectors import AnswerSources, sources_of
+from chatapp.files.selectors import SentFile, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +38,10 @@ class ThreadItem:
     siblings: list[UUID]
     index: int
     answer: Answer | None
-    answers_count: int
     is_last: bool
     can_write: bool
+    files: list[SentFile]
+    sources: AnswerSources | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,15 +162,18 @@ def _time_label(moment: datetime, now: datetime) -> str:
 
 def _items(path: Sequence[UUID], tree: Tree, attempts: dict[UUID, list[Answer]], can_write: bool) -> list[ThreadItem]:
     messages = Message.objects.in_bulk(path)
+    files = files_of(path)
+    sources = sources_of([attempts[id][-1] for id in path if id in attempts])
     return [
         ThreadItem(
             message=messages[id],
             siblings=(siblings := tree.siblings(id)),
             index=siblings.index(id) + 1,
             answer=attempts[id][-1] if id in attempts else None,
-            answers_count=len(attempts.get(id, [])),
             is_last=not tree.children(id),
             can_write=can_write,
+            files=files.get(id, []),
+            sources=sources.get(attempts[id][-1].pk) if id in attempts else None,
         )
         for id in path
         if id in messages  # purged since the tree was read
@@ -176,7 +182,7 @@ def _items(path: Sequence[UUID], tree: Tree, attempts: dict[UUID, list[Answer]],
 
 def _attempts(message_ids: Sequence[UUID]) -> dict[UUID, list[Answer]]:
     """The answers of each message, oldest first; token ids stay in the database, no page shows them."""
-    answers = Answer.objects.filter(message__in=message_ids).select_related("endpoint").defer("token_ids")
+    answers = Answer.objects.filter(message__in=message_ids).select_related("endpoint", "message").defer("token_ids")
     attempts: dict[UUID, list[Answer]] = defaultdict(list)
     for answer in answers.order_by("created_at", "id"):
         attempts[answer.message_id].append(answer)

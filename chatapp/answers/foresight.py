@@ -1,0 +1,105 @@
+"""What would be read if the question were sent now: told before it is sent, by the plan that is then carried out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TypedDict
+from uuid import UUID
+
+from django.utils.translation import ngettext
+
+from chatapp.accounts.models import User
+from chatapp.answers.questions import SYSTEM, SYSTEM_OF_DEMO, room_for_sources
+from chatapp.answers.sources import Plan, count_moving_of, plan_for, uploads_on
+from chatapp.context.counting import counter_for
+from chatapp.conversations.selectors import get_conversation, read_tree
+from chatapp.endpoints.models import Endpoint
+from chatapp.files.access import readable
+from uploads.models import Upload
+
+
+class Fit(TypedDict):
+    """`words` for people; `mode` is whole, passages, waiting (files are still being read) or empty (nothing to say)."""
+
+    mode: str
+    words: str
+    fits: bool
+    read: int
+    total: int
+    used_tokens: int
+    room_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    upload_ids: Sequence[UUID]
+    conversation_id: UUID | None
+    endpoint_id: UUID | None
+    text: str
+
+
+def foresee(viewer: User, asked: Asked) -> Fit:
+    """Raises NotFound for a conversation that is not the viewer's. Files that are not are left out."""
+    uploads = _uploads(viewer, asked)
+    endpoint = _endpoint(asked.endpoint_id)
+    if not uploads or endpoint is None:
+        return _fit("", "", Plan())
+    num_moving = count_moving_of(uploads)
+    if num_moving:
+        words = ngettext("%(count)d file is still being read.", "%(count)d files are still being read.", num_moving)
+        return _fit("waiting", words % {"count": num_moving}, Plan())
+    counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
+    system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
+    room = room_for_sources(endpoint, system, asked.text, counter)
+    plan = plan_for(uploads, asked.text, room, counter, is_demo=endpoint.is_local)
+    return _fit(plan.mode, plan_words(plan), plan)
+
+
+def plan_words(plan: Plan) -> str:
+    if plan.mode == "whole":
+        words = ngettext(
+            "%(total)d page fits whole: %(used)s of %(room)s tokens.",
+            "All %(total)d pages fit: %(used)s of %(room)s tokens.",
+            plan.total,
+        )
+        return words % {"total": plan.total, "used": _short(plan.tokens), "room": _short(plan.room_tokens)}
+    if plan.mode == "passages":
+        words = ngettext(
+            "%(read)d of %(total)d page will be read.", "%(read)d of %(total)d pages will be read.", plan.total
+        )
+        return words % {"read": plan.read, "total": plan.total}
+    return ""
+
+
+def _uploads(viewer: User, asked: Asked) -> list[Upload]:
+    """Those of the branch that is shown, then the new ones."""
+    above: list[Upload] = []
+    if asked.conversation_id is not None:
+        conversation = get_conversation(viewer, asked.conversation_id)
+        tree = read_tree(conversation.pk)
+        leaf = tree.end_of(conversation.active_leaf_id)
+        above = uploads_on(tree.path(leaf)) if leaf else []
+    found = readable(viewer).select_related("reading", "blob").in_bulk(list(asked.upload_ids))
+    new = [found[id] for id in asked.upload_ids if id in found]
+    known = {upload.reading_id for upload in above}
+    return above + [upload for upload in new if upload.reading_id is None or upload.reading_id not in known]
+
+
+def _endpoint(endpoint_id: UUID | None) -> Endpoint | None:
+    enabled = Endpoint.objects.filter(is_enabled=True)
+    return enabled.filter(pk=endpoint_id).first() if endpoint_id else enabled.filter(is_default=True).first()
+
+
+def _fit(mode: str, words: str, plan: Plan) -> Fit:
+    return Fit(
+        mode=mode,
+        words=words,
+        fits=mode != "passages",
+        read=plan.read,
+        total=plan.total,
+        used_tokens=plan.tokens,
+        room_tokens=plan.room_tokens,
+    )
+
+
+def _short(tokens: int) -> str:
+    return f"{tokens / 1000:.0f}k" if tokens >= 10_000 else f"{tokens / 1000:.1f}k" if tokens >= 1000 else str(tokens)
