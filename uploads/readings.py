@@ -6,6 +6,7 @@ All on the database's clock. Knows no parser and no process.
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -112,23 +113,20 @@ def claim(reading_id: UUID) -> Claim | None:
     return Claim(*row)
 
 
-_RENEW = """
-UPDATE uploads_reading SET lease_expires_at = clock_timestamp() + make_interval(secs => %s)
-WHERE id = %s AND fence = %s AND state = 'parsing'
-"""
-
-
-def renew(claim: Claim) -> bool:
-    """Whether it is still held. Works on an expired lease too, as long as nobody has taken the reading over."""
-    with connection.cursor() as cursor:
-        cursor.execute(_RENEW, [LEASE_S, claim.reading_id, claim.fence])
-        return bool(cursor.rowcount == 1)
+def release(claim: Claim) -> None:
+    """Back to the queue: the next worker may have it at once, and it does not count as a try."""
+    released = Reading.objects.filter(held_by(claim)).update(
+        state=State.QUEUED, fence=F("fence") + 1, tries=F("tries") - 1, lease_expires_at=None, sent_at=None
+    )
+    if released:
+        send(claim.reading_id)
 
 
 @transaction.atomic
 def save(claim: Claim, blocks: Sequence[Block], advance: Advance) -> bool:
-    """Adds blocks and tells the progress; False, and nothing saved, where the claim is lost."""
-    if not Reading.objects.filter(held_by(claim)).update(**_columns(advance)):
+    """Adds blocks, tells the progress, renews the lease; False, and nothing saved, where the claim is lost."""
+    lease = Now() + timedelta(seconds=LEASE_S)
+    if not Reading.objects.filter(held_by(claim)).update(lease_expires_at=lease, **_columns(advance)):
         return False
     Block.objects.bulk_create(blocks, batch_size=500)
     return True

@@ -46,10 +46,12 @@ def open_blob(sha256: str) -> "File[bytes]":
 
 @contextmanager
 def local_copy(sha256: str) -> Iterator[Path]:
-    """A path at which other programs can read the bytes, as long as the block lasts."""
+    """A path at which other programs can read the bytes, as long as the block lasts. Raises FileNotFoundError."""
     storage, key = _storage(), key_of(sha256)
     if isinstance(storage, FileSystemStorage):
-        yield Path(storage.path(key))
+        path = Path(storage.path(key))
+        path.stat()
+        yield path
         return
     folder = settings.UPLOADS.partial_dir
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)

@@ -1,8 +1,27 @@
 """Celery tasks of uploads. Thin, and safe to run twice."""
 
-from celery import shared_task
+from typing import Any
+from uuid import UUID
 
-from uploads import sweep
+from celery import shared_task
+from celery.signals import worker_shutting_down
+
+from uploads import parsing, sweep
+from uploads.readings import PARSE, claim
+
+
+@shared_task(name=PARSE)
+def parse(reading_id: str) -> None:
+    """Queue `parse`. One file, one child process; whoever comes second finds nothing to claim."""
+    claimed = claim(UUID(reading_id))
+    if claimed is not None:
+        parsing.read_claimed(claimed)
+
+
+@worker_shutting_down.connect
+def give_back(**_facts: Any) -> None:
+    """A worker that is asked to stop does not wait for a long file: the next one begins it anew."""
+    parsing.stopping.set()
 
 
 @shared_task(name="uploads.tasks.sweep_uploads")
