@@ -17,5 +17,9 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour=3, minute=40),
     },
     "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0},
+    "unsent-files": {
+        "task": "chatapp.files.tasks.remove_unsent_files",
+        "schedule": crontab(hour=3, minute=50),
+    },
     "orphans": {"task": "uploads.tasks.find_orphans", "schedule": crontab(hour=4, minute=0)},
 }

@@ -29,9 +29,9 @@ class ChatError(Exception):
     def message(self) -> str:
         return str(self._message)
 
-    def to_wire(self) -> dict[str, str]:
+    def to_wire(self) -> dict[str, object]:
         """The value of `error` in JSON answers."""
-        wire = {"code": self.code, "message": self.message}
+        wire: dict[str, object] = {"code": self.code, "message": self.message}
         return {**wire, "field": self.field} if self.field else wire
 
 

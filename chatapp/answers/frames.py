@@ -33,8 +33,8 @@ class SendMessage:
     text: str
     thinking: bool
     endpoint: UUID | None
-    uploads: tuple[UUID, ...] = ()
-    read_all: bool = False
+    uploads: tuple[UUID, ...]
+    read_all: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,22 +122,16 @@ class Fields:
         value = self._value(name)
         if value is None:
             return None
-        try:
-            return UUID(value) if len(value) == 36 else UUID("")
-        except (ValueError, TypeError, AttributeError) as error:
-            raise _wrong(name, "a UUID") from error
+        return _uuid(name, value)
 
     def ids(self, name: str) -> tuple[UUID, ...]:
-        """A list of ids; what is missing is empty."""
-        values = self._value(name)
-        if values is None:
+        """A list of ids, or nothing."""
+        value = self._value(name)
+        if value is None:
             return ()
-        if not isinstance(values, list):
+        if not isinstance(value, list):
             raise _wrong(name, "a list of UUIDs")
-        try:
-            return tuple(UUID(value) for value in values)
-        except (ValueError, TypeError, AttributeError) as error:
-            raise _wrong(name, "a list of UUIDs") from error
+        return tuple(_uuid(name, each) for each in value)
 
     def flag(self, name: str) -> bool:
         value = self._value(name)
@@ -175,6 +169,13 @@ def id_of(values: dict[str, Any], name: str) -> UUID | None:
         return Fields(values).id_or_none(name)
     except Invalid:
         return None
+
+
+def _uuid(name: str, value: Any) -> UUID:
+    try:
+        return UUID(value) if len(value) == 36 else UUID("")
+    except (ValueError, TypeError, AttributeError) as error:
+        raise _wrong(name, "a UUID") from error
 
 
 def _wrong(name: str, kind: str) -> Invalid:

@@ -157,7 +157,7 @@ class Generation:
             moving, total = await self._patiently(in_thread, count_moving, loaded.answer.message)
             if not moving:
                 return
-            await self._notice_once("waiting_for_files", {"files": total})
+            await self._notice_if_new("waiting_for_files", {"done": total - moving, "total": total})
             await self._pause(FILES_EVERY_S)
 
     async def _read_in_parts(self, loaded: Loaded) -> None:
@@ -332,9 +332,9 @@ class Generation:
         await self._patiently(self.save)  # readers fetch the message when they hear of it
         await self._append(notice)
 
-    async def _notice_once(self, code: str, params: Wire) -> None:
+    async def _notice_if_new(self, code: str, params: Wire) -> None:
         assert self._progress is not None
-        if all(notice["code"] != code for notice in self._progress.notices):
+        if {"code": code, "params": params} not in self._progress.notices:
             await self._notice(code, params)
 
     def _event_started(self, progress: Progress) -> AnswerStarted:

@@ -26,7 +26,7 @@ from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.selectors import get_answer, get_conversation, get_message
 from chatapp.endpoints.models import Endpoint
 from chatapp.errors import ChatError, Invalid
-from chatapp.files.services import attach
+from chatapp.files.attaching import attach
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,7 @@ def send_message(
 ) -> Accepted:
     """Asks below `parent_id` (an answer, or None for a first question); without a conversation, begins one.
 
-    Under an answer that is still running the question waits its turn. With `read_all` files that are too long are read
-    in parts. Raises NotFound, Invalid, ChatError.
+    Under an answer that is still running the question waits its turn. Raises NotFound, Invalid, ChatError.
     """
 
     def ask() -> Answer:
@@ -69,8 +68,8 @@ def send_message(
         parent = _parent(conversation, parent_id)
         question = conversation.messages.create(parent=parent, role=Message.Role.USER, author=viewer, text=text)
         attach(viewer, question, upload_ids)
-        thinks = _thinks(endpoint, thinking)
-        return _reply(viewer, client_id, question, endpoint, thinks, secrets.randbits(63), read_all=read_all)
+        reply = _reply(viewer, client_id, question, endpoint, _thinks(endpoint, thinking), secrets.randbits(63))
+        return _with_read_all(reply, read_all and bool(upload_ids))
 
     return _once(viewer, client_id, ask)
 
@@ -82,10 +81,10 @@ def regenerate(
 
     def ask() -> Answer:
         endpoint = _endpoint(endpoint_id)
-        message = get_message(viewer, message_id, Access.WRITE)
-        thinks, seed = _thinks(endpoint, thinking), secrets.randbits(63)
-        read_all = message.answers.filter(read_all=True).exists()
-        return _reply(viewer, client_id, _question(message), endpoint, thinks, seed, read_all=read_all)
+        question = _question(get_message(viewer, message_id, Access.WRITE))
+        asked_before = Answer.objects.filter(message__parent=question).order_by("created_at", "id").first()
+        reply = _reply(viewer, client_id, question, endpoint, _thinks(endpoint, thinking), secrets.randbits(63))
+        return _with_read_all(reply, asked_before is not None and asked_before.read_all)
 
     return _once(viewer, client_id, ask)
 
@@ -108,6 +107,7 @@ def continue_answer(viewer: User, *, client_id: UUID, message_id: UUID) -> Accep
             endpoint=_still_enabled(cut.endpoint) or _endpoint(None),
             thinking=cut.thinking,
             search=cut.search,
+            read_all=cut.read_all,
             seed=secrets.randbits(63),
             prefix_length=utf16_length(message.text),
             reasoning=cut.reasoning,
@@ -128,7 +128,8 @@ def replay_answer(viewer: User, *, client_id: UUID, answer_id: UUID) -> Accepted
                 "not_replayable", _("Only an ended answer of a model that is still set up can be replayed.")
             )
         question = _question(original.message)
-        return _reply(viewer, client_id, question, endpoint, original.thinking, original.seed, replay_of=original)
+        reply = _reply(viewer, client_id, question, endpoint, original.thinking, original.seed, replay_of=original)
+        return _with_read_all(reply, original.read_all)
 
     return _once(viewer, client_id, ask)
 
@@ -272,7 +273,6 @@ def _reply(
     thinking: bool,
     seed: int,
     replay_of: Answer | None = None,
-    read_all: bool = False,
 ) -> Answer:
     """An empty assistant message below the question, and the first attempt at it."""
     conversation = question.conversation
@@ -290,8 +290,14 @@ def _reply(
         thinking=thinking,
         seed=seed,
         replay_of=replay_of,
-        read_all=read_all,
     )
+
+
+def _with_read_all(reply: Answer, read_all: bool) -> Answer:
+    if read_all:
+        reply.read_all = True
+        reply.save(update_fields=["read_all"])
+    return reply
 
 
 def _touch(conversation: Conversation, leaf: Message) -> None:

@@ -23,7 +23,7 @@ from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.tree import Node, Tree
 from chatapp.errors import NotFound
 from chatapp.evidence.selectors import AnswerSources, sources_of
-from chatapp.files.selectors import SentFile, files_of
+from chatapp.files.shown import ShownFile, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -40,7 +40,7 @@ class ThreadItem:
     answer: Answer | None
     is_last: bool
     can_write: bool
-    files: list[SentFile]
+    files: list[ShownFile]
     sources: AnswerSources | None
 
 

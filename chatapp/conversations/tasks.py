@@ -23,6 +23,8 @@ from chatapp.endpoints.deltas import Completed
 from chatapp.endpoints.dialects import Question, Target
 from chatapp.endpoints.faults import EndpointError
 from chatapp.endpoints.services import target_of
+from chatapp.files.models import Attachment
+from chatapp.files.removal import remove_unused
 
 logger = logging.getLogger(__name__)
 
@@ -92,10 +94,13 @@ def _set_title(conversation_id: UUID, title: str) -> None:
 
 @shared_task(name="chatapp.conversations.tasks.purge_deleted")
 def purge_deleted() -> None:
-    """Nightly: what was deleted a month ago is gone for good, with its messages and answers."""
+    """Nightly: what was deleted a month ago is gone for good, with its messages, answers and files of its own."""
     old = Conversation.objects.filter(deleted_at__lt=Now() - KEPT_DELETED)
-    purged = 0
+    purged = files = 0
     for conversation in old.only("id").iterator():
+        carried = Attachment.objects.filter(message__conversation=conversation, upload__isnull=False)
+        upload_ids = list(carried.values_list("upload_id", flat=True))
         conversation.delete()
+        files += remove_unused(upload_ids)
         purged += 1
-    logger.info("purged %d conversations", purged)
+    logger.info("purged %d conversations, %d files", purged, files)

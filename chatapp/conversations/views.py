@@ -3,6 +3,7 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
@@ -89,6 +90,10 @@ def _page(request: HttpRequest, thread: Thread | None) -> dict[str, Any]:
         "endpoint": endpoints[0] if endpoints else None,
         "endpoints": endpoints,
         "can_write": thread.can_write if thread else True,
+        "upload_limits": {
+            "max_mb": settings.CONFIG.upload_max_mb,
+            "max_files": settings.CONFIG.uploads_per_message,
+        },
         "context_used": thread.context_used if thread else 0,
     }
 

@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ("answers", "0002_answer_read_all"),
+        ("answers", "0002_read_all"),
         ("uploads", "0001_initial"),
     ]
 

@@ -1,0 +1,37 @@
+"""The files of messages, as pages show them."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from uuid import UUID
+
+from chatapp.files.models import Attachment
+from chatapp.files.states import state_of
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFile:
+    """`id` is empty once the file was deleted: then only its name is known."""
+
+    id: str
+    name: str
+    size_bytes: int
+    state: str
+    media_type: str
+
+
+def files_of(message_ids: Iterable[UUID]) -> dict[UUID, list[ShownFile]]:
+    """For whoever may read these messages: no viewer is asked."""
+    files: dict[UUID, list[ShownFile]] = defaultdict(list)
+    attachments = Attachment.objects.filter(message__in=message_ids).select_related("upload__reading")
+    for attachment in attachments.order_by("message", "position"):
+        files[attachment.message_id].append(_shown(attachment))
+    return dict(files)
+
+
+def _shown(attachment: Attachment) -> ShownFile:
+    upload = attachment.upload
+    if upload is None:
+        return ShownFile("", attachment.name, 0, "", "")
+    media_type = upload.reading.media_type if upload.reading else ""
+    return ShownFile(str(upload.pk), attachment.name, upload.size_bytes, state_of(upload), media_type)
