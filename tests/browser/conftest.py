@@ -52,6 +52,13 @@ def site(services: Services, django_db_blocker: pytest.FixtureRequest) -> Iterat
 
 
 @pytest.fixture(scope="session")
+def reading(site: Site) -> Site:
+    """The site with its worker for files; most tests need none."""
+    site.start_reading()
+    return site
+
+
+@pytest.fixture(scope="session")
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         yield playwright

@@ -1,6 +1,7 @@
 """Files in a browser's hands: made by real programs, chosen, dropped and pasted; and what the page sends of them."""
 
 import json
+import os
 from typing import Any, TypedDict
 
 from playwright.sync_api import Browser, Locator, Page, WebSocket
@@ -29,10 +30,11 @@ def bytes_file(name: str, size: int) -> NamedFile:
 
 
 def print_pdf(browser: Browser, num_pages: int) -> bytes:
-    """A PDF with text, printed by Chromium: a heading and a paragraph a page."""
+    """A PDF with text, printed by Chromium: a heading, a paragraph and small print that nothing packs a page."""
     page = browser.new_page()
     sheets = "".join(
-        f"<section style='break-after: page'><h1>Chapter {number}</h1><p>{PARAGRAPH}</p></section>"
+        f"<section style='break-after: page'><h1>Chapter {number}</h1><p>{PARAGRAPH}</p>"
+        f"<p style='font-size: 5px; word-break: break-all'>{os.urandom(4096).hex()}</p></section>"
         for number in range(1, num_pages + 1)
     )
     page.set_content(f"<body style='font: 16px serif'>{sheets}</body>")

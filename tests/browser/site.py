@@ -40,6 +40,12 @@ class Site:
         ]
         self._spawn("web", "-m", "uvicorn", "chatapp.asgi:application", *options)
 
+    def start_reading(self) -> None:
+        """The worker that reads files, and what waits for it: queues `parse` and `default` in one process here."""
+        options = ["--pool", "threads", "-c", "2", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+        argv = ["-m", "celery", "--quiet", "-A", "chatapp.celery", "worker", "-Q", "parse,default", "-n", "reading@%h"]
+        self._spawn("reading", *argv, *options)
+
     def wait_until_ready(self) -> None:
         until = time.monotonic() + READY_S
         while not self._answers():

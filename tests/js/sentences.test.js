@@ -13,8 +13,13 @@ test("a sentence is found although its Markdown is drawn", () => {
   assert.equal(found("First. The line is 200 fathoms long, they say. Last.", "The **line** is `200` fathoms [long](https://x.org/y), they say [1][2]."), "The line is 200 fathoms long they say")
 })
 
-test("a formula in the middle does not hide it", () => {
-  assert.equal(found("Here the pressure grows with depth as a law. Next.", "Here the pressure grows \\(p = \\rho g h\\) with depth as a law."), "Here the pressure grows with depth as a law")
+test("a formula does not hide it, wherever it stands", () => {
+  assert.equal(found("The pressure with depth. Next.", "The pressure \\(p = \\rho g h\\) with depth."), "The pressure with depth")
+  assert.equal(found("First. Grows without end. Next.", "\\[ p \\] Grows without end $$x^2$$."), "Grows without end")
+})
+
+test("the middle may be shown in another way", () => {
+  assert.equal(found("They said so on Monday morning at the shop of colours and not later on that day.", "They said so on Monday ~evening~ at &quot;shop&quot; of colours and not later on that day."), "They said so on Monday morning at the shop of colours and not later on that day")
 })
 
 test("of two equal sentences the later one is meant after the first", () => {

@@ -4,7 +4,7 @@ import { element, findAll } from "../helpers/dom.js"
 import { t } from "../helpers/strings.js"
 import { locate, rawWords, wordsOf } from "../models/sentences.js"
 
-const NO_TEXT = ".mark, .katex, .code__head, .diagram__source" // nothing of the answer's own words
+const NO_TEXT = ".mark, .math, .code__head, .diagram__source" // nothing of the answer's own words
 
 // `checks`: [{start, end, verdict}] with offsets into the raw `text`. Returns how many sentences were underlined.
 export function showDoubts(root, text, checks) {

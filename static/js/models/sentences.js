@@ -1,9 +1,9 @@
-// Finds a sentence of an answer's raw text again in what the page shows: by its words, since signs of Markdown, marks and
-// formulas are drawn differently. Knows no DOM.
+// Finds a sentence of an answer's raw text again in what the page shows: by its words, since signs of Markdown are not
+// shown, and marks and formulas are drawn differently: their words do not count. Knows no DOM.
 
 const WORD = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}]|[\p{L}\p{N}]+/gu // Chinese and Japanese: each sign
-const NOT_SHOWN = /\[\d{1,3}\]|\]\([^)\s]*\)/g // marks, and where links lead
-const EDGE = 4 // words that must agree at either end; the middle may hold a formula
+const NOT_SHOWN = /\[\d{1,3}\]|\]\([^)\s]*\)|\\\(.*?\\\)|\\\[.*?\\\]|\$\$.*?\$\$/gs // marks, where links lead, formulas
+const EDGE = 4 // words that must agree at either end; the middle may be shown in another way
 
 // [{word, at}], `at` as an offset into `text`.
 export function wordsOf(text) {
