@@ -62,7 +62,7 @@ def test_what_is_not_taken_says_why_and_holds_the_question_back(chat: Chat, page
     chip = tray.chip("nothing.txt")
     expect(chip).to_contain_text("The file is empty.")
     chat.field.fill("What does it say?")
-    expect(page.get_by_role("button", name="Remove the file that could not be uploaded, then send")).to_be_disabled()
+    expect(page.get_by_role("button", name="Remove the file that cannot be sent, then send")).to_be_disabled()
     chat.field.press("Enter")
     expect(chat.field).to_have_value("What does it say?")
     chip.get_by_role("button", name="Remove: nothing.txt").click()

@@ -63,7 +63,7 @@ test("what is too large, empty or too many is refused at once and never sent", (
   assert.deepEqual(set.items.map(({ reason }) => reason), ["too_large", "empty", "", "", "too_many"])
   assert.equal(sent.length, 2)
   assert.equal(set.isUp, false)
-  assert.equal(set.refused.name, "big")
+  assert.equal(set.unfit.name, "big")
 })
 
 test("after a reload the bytes are gone, and the same file goes on with the same upload", () => {
@@ -137,6 +137,17 @@ test("reading is tried again, and stays failed where the server does not want to
   unwilling.set.retry("k")
   await new Promise(setImmediate)
   assert.equal(unwilling.set.items[0].state, "failed")
+})
+
+test("a file that was cancelled elsewhere holds the question back until it is removed", () => {
+  const { set, sent } = begin()
+  set.add([fileOf("a")])
+  sent[0].onId("u1")
+  sent[0].onDone()
+  set.applyStates([stateOf("u1", { state: "cancelled" })])
+  assert.deepEqual([set.isUp, set.unfit.name], [false, "a"])
+  set.remove(set.items[0].key)
+  assert.deepEqual([set.isUp, set.unfit], [true, null])
 })
 
 test("what was refused is not remembered over a reload", () => {

@@ -69,7 +69,7 @@ export class Composer {
     this.#stop.hidden = !(running && empty)
     if (!running) this.#stop.disabled = false
     this.#send.hidden = running && empty
-    this.#send.disabled = empty || Boolean(this.#files.set.refused)
+    this.#send.disabled = empty || Boolean(this.#files.set.unfit)
     this.#send.title = this.#send.ariaLabel = this.#sendWords(running)
   }
 
@@ -113,7 +113,7 @@ export class Composer {
 
   #submit() {
     const text = this.#text.value
-    if (!text.trim() || this.#files.set.refused) return
+    if (!text.trim() || this.#files.set.unfit) return
     const waiting = this.#queue.records(this.#chat.conversation).at(-1)
     const readAll = this.#readAll()
     const files = this.#files.take()
@@ -126,7 +126,7 @@ export class Composer {
   }
 
   #sendWords(running) {
-    if (this.#files.set.refused) return t("Remove the file that could not be uploaded, then send")
+    if (this.#files.set.unfit) return t("Remove the file that cannot be sent, then send")
     return running ? t("Send when the answer is done") : t("Send")
   }
 

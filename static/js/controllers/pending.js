@@ -79,16 +79,16 @@ export class Pending {
 
   #filesChanged(id, set) {
     if (!this.#sets.has(id)) return
-    const { refused } = set
+    const { unfit } = set
     this.#queue.keepFiles(id, set.records())
-    if (refused) this.#queue.fail(id, `${refused.name}: ${refused.reason}`)
+    if (unfit) this.#queue.fail(id, `${unfit.name}: ${unfit.reason || t("Cancelled")}`)
     else if (set.isUp) this.#queue.release(id, set.ids)
     this.#scroller.follow()
   }
 
   #resend(id) {
-    const refused = this.#sets.get(id)?.refused
-    if (refused) this.#sets.get(id).retry(refused.key)
+    const unfit = this.#sets.get(id)?.unfit
+    if (unfit) this.#sets.get(id).retry(unfit.key)
     this.#queue.retry(id)
   }
 

@@ -5,6 +5,7 @@
 //   refused: the server, or a limit, does not take it      missing: the page was loaded anew, its bytes are gone
 
 export const MOVING = new Set(["queued", "parsing"]) // at the server, and on to something else
+const UNFIT = new Set(["refused", "cancelled"])
 const UNFINISHED = new Set(["waiting", "uploading", "interrupted", "missing"])
 const NUM_AT_ONCE = 3 // transfers; more would only share the same line
 const STORED = ["key", "id", "name", "size", "type", "modified", "sent", "state", "unit", "total", "done", "unreadable", "reason", "isText"]
@@ -39,15 +40,16 @@ export class FileSet {
 
   // Every byte is at the server: a question may name these files.
   get isUp() {
-    return this.#items.every(({ id, state }) => id && !UNFINISHED.has(state) && state !== "refused")
+    return this.#items.every(({ id, state }) => id && !UNFINISHED.has(state) && !UNFIT.has(state))
   }
 
   get isSending() {
     return this.#items.some(({ state }) => state === "waiting" || state === "uploading" || state === "interrupted")
   }
 
-  get refused() {
-    return this.#items.find(({ state }) => state === "refused") ?? null
+  // What no question may name, and must be removed first.
+  get unfit() {
+    return this.#items.find(({ state }) => UNFIT.has(state)) ?? null
   }
 
   get ids() {
