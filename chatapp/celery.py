@@ -17,6 +17,7 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour=3, minute=40),
     },
     "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0},
+    "index-missed": {"task": "chatapp.files.tasks.index_missed", "schedule": 600.0},
     "unsent-files": {
         "task": "chatapp.files.tasks.remove_unsent_files",
         "schedule": crontab(hour=3, minute=50),

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.db.models.functions import Now
 
 from uploads import readings, storage
@@ -185,7 +185,8 @@ def drop_bytes(sha256: str) -> bool:
 
 def drop_unused(sha256: str) -> None:
     """Removes blob and readings that no upload has any more. The content's lock is held."""
-    unused = Reading.objects.filter(blob=sha256, uploads=None)
+    used = Upload.objects.filter(reading=OuterRef("pk"))
+    unused = Reading.objects.select_for_update().filter(~Exists(used), blob=sha256)  # whoever holds one ends first
     if reading_ids := list(unused.values_list("pk", flat=True)):
         readings_removed.send(sender=Reading, reading_ids=reading_ids)
         Reading.objects.filter(pk__in=reading_ids).delete()
