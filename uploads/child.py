@@ -7,6 +7,7 @@ still say itself (no memory, a fault of the file, an exception) it says in one l
 import importlib
 import importlib.util
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -38,7 +39,7 @@ def main() -> None:
             out.flush()
         last: Message = Ended()
     except Unparsable as error:
-        last = Failed(error.fault, "")
+        last = Failed(error.fault, where(error.__cause__) if error.__cause__ else "")
     except Exception as error:
         reserve.clear()
         last = Failed("memory" if lacked_memory(error) else "crashed", where(error))
@@ -88,7 +89,8 @@ def causes(error: BaseException | None) -> Iterator[BaseException]:
 def where(error: BaseException) -> str:
     """The innermost line and the exception's name: enough to find the fault, and no word of the file."""
     frames = traceback.extract_tb(error.__traceback__, limit=-1)
-    at = f"{Path(frames[0].filename).name}:{frames[0].lineno} " if frames else ""
+    file = re.sub(r"[^\w.-]", "", Path(frames[0].filename).name) if frames else ""
+    at = f"{file}:{frames[0].lineno} " if file else ""
     return at + type(error).__name__
 
 

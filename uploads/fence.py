@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +28,7 @@ CHILD = Path(__file__).resolve().parent / "child.py"
 CHUNK_BYTES = 1 << 16
 TICK_S = 0.25  # how late a cancellation or an overgrown group may be seen
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+WATCH_SHARE = 0.05  # of our time goes into looking, however many processes the machine has
 EXIT_S = 5.0  # between the last word and the end of the process
 
 # All the child knows of its surroundings. One thread each: more fight over the cores, and tesseract is 7 times slower.
@@ -101,8 +102,9 @@ class Child:
         self._scratch = scratch
         self._is_cancelled = is_cancelled
         self._began = time.monotonic()
-        self._next_watch = self._began + TICK_S
+        self._next_tick = self._next_watch = self._began + TICK_S
         self._peak_bytes = 0
+        self._ticks_too_large = 0
         self._cpu_s = 0.0
         self._process = subprocess.Popen(
             [sys.executable, "-I", "-B", "-X", "utf8", str(CHILD)],
@@ -172,7 +174,7 @@ class Child:
             left = self._seconds_left()
             if left <= 0:
                 raise self._failed("timeout", "")
-            self._watch()
+            self._look_up()
             has_ended = self._has_ended()
             if poll.poll(0 if has_ended else 1000 * min(TICK_S, left)):
                 with contextlib.suppress(BlockingIOError):
@@ -181,18 +183,30 @@ class Child:
                 # Something it started may still hold the pipe; it has nothing to say to us.
                 return b""
 
-    def _watch(self) -> None:
-        """Once a tick, what no kernel limit bounds: memory of all together, root's processes, many small files."""
-        if time.monotonic() < self._next_watch:
+    def _look_up(self) -> None:
+        """Once a tick: is it still wanted, is it still small?"""
+        if time.monotonic() < self._next_tick:
             return
-        self._next_watch = time.monotonic() + TICK_S
         if self._is_cancelled():
             raise ReadingCancelled
+        began = time.monotonic()
+        self._next_tick = began + TICK_S
+        if began >= self._next_watch:
+            self._watch()
+            self._next_watch = began + (time.monotonic() - began) / WATCH_SHARE
+
+    def _watch(self) -> None:
+        """What no kernel limit bounds: memory of all together, root's processes, many small files."""
         processes, resident = group_size(self._process.pid)
         self._peak_bytes = max(self._peak_bytes, resident)
         if processes > self._limits.processes:
             raise self._failed("crashed", "too many processes")
-        if resident > self._limits.memory_bytes:
+        if resident <= self._limits.memory_bytes:
+            self._ticks_too_large = 0
+        else:
+            self._ticks_too_large += 1
+        # Twice in a row: while it starts a program, a process stands there twice with the same memory.
+        if self._ticks_too_large > 1:
             raise self._failed("memory", "")
         files, written = folder_size(self._scratch, self._limits.scratch_files)
         if files > self._limits.scratch_files or written > self._limits.scratch_bytes:
@@ -248,7 +262,7 @@ class Child:
 def job_for(source: Source, limits: FenceLimits, scratch: Path, parser: str) -> Job:
     under_test = (parser.rpartition(":")[0],) if parser else ()
     return Job(
-        source=source,
+        source=replace(source, path=source.path.absolute()),  # the child's folder is another
         scratch=str(scratch),
         cpu_seconds=limits.cpu_seconds,
         memory_bytes=limits.memory_bytes,

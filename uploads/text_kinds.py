@@ -17,6 +17,8 @@ BOMS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 # Controls that texts hold: tab, line ends, form feed, backspace of old manuals, escape of ISO-2022-JP, ^Z of DOS.
+# Others may have slipped in, as the bell does into logs of terminals.
+FEW = 0.05
 CONTINUATIONS = bytes(range(0x80, 0xC0))
 CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\b\x0b\x1b\x1a"))
 
@@ -171,7 +173,7 @@ def encoding_of(samples: list[bytes]) -> str | None:
         return next(
             (name for name in ("utf-16-le", "utf-16-be") if all(is_wide(sample, name) for sample in samples)), None
         )
-    if any(len(sample.translate(None, CONTROLS)) < len(sample) for sample in samples):
+    if any(len(sample) - len(sample.translate(None, CONTROLS)) > len(sample) * FEW for sample in samples):
         return None
     return "utf-8" if is_utf8(samples) else "latin-1"
 
