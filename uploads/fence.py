@@ -7,6 +7,7 @@ and the judgement how it ended. It may die, hang, flood or lie at any moment: th
 import contextlib
 import logging
 import os
+import re
 import select
 import shutil
 import signal
@@ -30,6 +31,10 @@ TICK_S = 0.25  # how late a cancellation or an overgrown group may be seen
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 WATCH_SHARE = 0.05  # of our time goes into looking, however many processes the machine has
 EXIT_S = 5.0  # between the last word and the end of the process
+
+LAST_WORDS_BYTES = 4096
+# As Rust, C++ and C libraries put it.
+NO_ROOM = re.compile(rb"(?i)memory allocation of \d+ bytes failed|bad_alloc|out of memory|cannot allocate memory")
 
 # All the child knows of its surroundings. One thread each: more fight over the cores, and tesseract is 7 times slower.
 ENVIRONMENT = {
@@ -110,14 +115,18 @@ class Child:
             [sys.executable, "-I", "-B", "-X", "utf8", str(CHILD)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
             cwd=scratch,
             env=ENVIRONMENT | {"HOME": str(scratch), "TMPDIR": str(scratch)},
             start_new_session=True,
         )
-        assert self._process.stdin is not None and self._process.stdout is not None
-        self._out = self._process.stdout.fileno()
-        os.set_blocking(self._out, False)
+        assert self._process.stdin and self._process.stdout and self._process.stderr
+        self._out, self._errors = self._process.stdout.fileno(), self._process.stderr.fileno()
+        self._last_words = b""
+        self._poll = select.poll()
+        for descriptor in (self._out, self._errors):
+            os.set_blocking(descriptor, False)
+            self._poll.register(descriptor, select.POLLIN)
         with contextlib.suppress(BrokenPipeError), self._process.stdin as door:
             door.write(encode_job(job_for(source, limits, scratch, parser)))
 
@@ -147,8 +156,9 @@ class Child:
     def end(self) -> None:
         """Kills whatever is left of the group, and buries the child. Safe to call at any moment, once."""
         self._kill()
-        assert self._process.stdout is not None
+        assert self._process.stdout and self._process.stderr
         self._process.stdout.close()
+        self._process.stderr.close()
         if self._process.returncode is None:
             self._bury()
 
@@ -168,20 +178,33 @@ class Child:
 
     def _next_chunk(self) -> bytes:
         """Waits for more; b"" once the child has closed its end or died. Raises at the deadline, or if it overgrows."""
-        poll = select.poll()
-        poll.register(self._out, select.POLLIN)
         while True:
             left = self._seconds_left()
             if left <= 0:
                 raise self._failed("timeout", "")
             self._look_up()
             has_ended = self._has_ended()
-            if poll.poll(0 if has_ended else 1000 * min(TICK_S, left)):
+            ready = [descriptor for descriptor, _ in self._poll.poll(0 if has_ended else 1000 * min(TICK_S, left))]
+            if self._errors in ready:
+                self._hear()
+            if self._out in ready:
                 with contextlib.suppress(BlockingIOError):
                     return os.read(self._out, CHUNK_BYTES)
             elif has_ended:
                 # Something it started may still hold the pipe; it has nothing to say to us.
                 return b""
+
+    def _hear(self) -> bool:
+        """The end of what it complains of; it may quote the file, so that it is looked through and never logged."""
+        try:
+            words = os.read(self._errors, CHUNK_BYTES)
+        except BlockingIOError:
+            return False
+        self._last_words = (self._last_words + words)[-LAST_WORDS_BYTES:]
+        if not words:
+            with contextlib.suppress(KeyError):  # the end is heard again by whoever asks again
+                self._poll.unregister(self._errors)
+        return bool(words)
 
     def _look_up(self) -> None:
         """Once a tick: is it still wanted, is it still small?"""
@@ -224,10 +247,13 @@ class Child:
             return "memory", ""
         if status == -signal.SIGXCPU or (status < 0 and self._cpu_s > self._limits.cpu_seconds):
             return "timeout", "processor time"
-        # The kernel's own killing for want of memory looks like any other; so does abort() after a failed allocation.
-        if status < 0 and self._peak_bytes > self._limits.memory_bytes / 2:
-            return "memory", f"signal {-status}"
-        return "crashed", f"signal {-status}" if status < 0 else f"exit {status}"
+        how = f"signal {-status}" if status < 0 else f"exit {status}"
+        while self._hear():
+            pass
+        # The kernel's own killing for want of memory looks like any other; libraries say a word before they abort.
+        if status < 0 and (self._peak_bytes > self._limits.memory_bytes / 2 or NO_ROOM.search(self._last_words)):
+            return "memory", how
+        return "crashed", how
 
     def _seconds_left(self) -> float:
         return self._began + self._limits.seconds - time.monotonic()

@@ -202,6 +202,18 @@ def aborts(source: Source) -> Iterator[Event]:
     os.abort()
 
 
+def lacks_memory_as_rust_does(source: Source) -> Iterator[Event]:
+    yield line("before")
+    os.write(2, b"secret text\nmemory allocation of 412316860416 bytes failed\n")
+    os.abort()
+
+
+def complains_without_end(source: Source) -> Iterator[Event]:
+    yield line("before")
+    while True:
+        os.write(2, b"memory allocation of 1 bytes failed" * 1000)
+
+
 def exits(source: Source) -> Iterator[Event]:
     yield line("before")
     os._exit(0)

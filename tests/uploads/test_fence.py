@@ -160,7 +160,9 @@ def test_only_its_own_folder_can_be_written_and_only_its_file_read(source: Sourc
     assert sorted(path.name for path in source.path.parent.iterdir()) == ["beside.txt", "file.txt"]
 
 
-@pytest.mark.parametrize("parser", ["eats_memory", "eats_memory_in_many", "wraps_a_memory_error"])
+@pytest.mark.parametrize(
+    "parser", ["eats_memory", "eats_memory_in_many", "wraps_a_memory_error", "lacks_memory_as_rust_does"]
+)
 def test_too_much_memory_ends_as_memory_and_keeps_what_was_read(source: Source, parser: str) -> None:
     events, fault = read(source, parser)
     assert texts(events) == ["before"] and fault == "memory"
@@ -185,6 +187,7 @@ def test_a_child_that_dies_is_said_to_have_crashed_and_what_it_read_stays(source
 def test_an_exceptions_own_words_stay_out_of_the_log(source: Source, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     read(source, "raises")
+    read(source, "lacks_memory_as_rust_does")
     assert "bad_parsers.py:" in caplog.text and "ValueError" in caplog.text
     assert "secret" not in caplog.text and "file.txt" not in caplog.text
 
@@ -193,7 +196,9 @@ def test_a_fault_of_the_file_is_passed_on(source: Source) -> None:
     assert read(source, "gives_up") == ([Started("page", 1)], "encrypted")
 
 
-@pytest.mark.parametrize("parser", ["sleeps", "ignores_every_signal", "loops", "closes_the_pipe"])
+@pytest.mark.parametrize(
+    "parser", ["sleeps", "ignores_every_signal", "loops", "closes_the_pipe", "complains_without_end"]
+)
 def test_the_deadline_ends_it(source: Source, parser: str) -> None:
     began = time.monotonic()
     events, fault = read(source, parser, replace(LIMITS, seconds=1.5))
