@@ -23,6 +23,7 @@ WALLS: dict[str, tuple[str, ...]] = {
             archive child compound confinement document fence landlock place seccomp sniffing text_kinds wire
         """.split()
     },
+    "uploads/parsers": ("django", "celery", "channels", "httpx", "requests", "redis", "socket", "torch", "spacy"),
     "search": ("chatapp", "uploads", "inference"),
     "chatapp": ("inference", "torch", "triton", "unstructured"),
     "chatapp/context": ("django", "httpx", "redis", "psycopg", "time", "datetime", "os", "asyncio", "chatapp.config"),
