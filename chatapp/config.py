@@ -50,6 +50,9 @@ class Config:
     inference_url: str
     inference_key: str
     model_dir: Path
+    embeddings_url: str
+    embeddings_key: str
+    embeddings_model: str
     data_dir: Path
     upload_max_mb: int
     upload_max_pages: int
@@ -151,6 +154,9 @@ def _read(read: Reader) -> Config:
         redis_url=read.url("REDIS_URL", "", ("redis", "rediss", "unix")),
         inference_url=read.url("SONDE_INFERENCE_URL", "http://127.0.0.1:8301/v1", ("http", "https")),
         inference_key=read.secret("SONDE_INFERENCE_KEY", ""),
+        embeddings_url=read.url("SONDE_EMBEDDINGS_URL", "http://127.0.0.1:8302/v1", ("http", "https")),
+        embeddings_key=read.secret("SONDE_EMBEDDINGS_KEY", ""),
+        embeddings_model=read.text("SONDE_EMBEDDINGS_MODEL", "use-multilingual-v3"),
         model_dir=Path(read.text("SONDE_MODEL_DIR", "var/models/smollm2-135m-instruct")).resolve(),
         data_dir=(ROOT / read.text("SONDE_DATA", "var/data")).resolve(),
         # What a PDF of scans weighs; parsers and the honesty meter are tried up to it.

@@ -141,6 +141,11 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 
+# What search/ asks for vectors.
+EMBEDDINGS_URL = CONFIG.embeddings_url
+EMBEDDINGS_KEY = CONFIG.embeddings_key
+EMBEDDINGS_MODEL = CONFIG.embeddings_model
+
 AUTH_USER_MODEL = "accounts.User"
 # An email is unique whatever its case, by a constraint on Lower("email"), which the check does not recognise.
 SILENCED_SYSTEM_CHECKS = ["auth.E003"]

@@ -36,6 +36,8 @@ VALUES = {
     "valkey_port": "6379",
     "inference_port": "8301",
     "inference_key_file": "/data/secrets/inference_key",
+    "encoder_port": "8302",
+    "embeddings_key_file": "/data/secrets/embeddings_key",
     "model_dir": MODEL_DIR,
     "data": "/data",
 }
@@ -49,6 +51,8 @@ ENVIRONMENT = {
     "SONDE_SECRET_KEY_FILE": "/data/secrets/secret_key",
     "SONDE_INFERENCE_URL": "http://inference:8301/v1",
     "SONDE_INFERENCE_KEY_FILE": "/data/secrets/inference_key",
+    "SONDE_EMBEDDINGS_URL": "http://encoder:8302/v1",
+    "SONDE_EMBEDDINGS_KEY_FILE": "/data/secrets/embeddings_key",
     "SONDE_MODEL_DIR": MODEL_DIR,
     "DATABASE_URL_FILE": "/data/secrets/database_url",
     "REDIS_URL_FILE": "/data/secrets/redis_url",

@@ -20,7 +20,7 @@ from pathlib import Path
 from ops.problem import Problem
 
 ROOT = Path(__file__).resolve().parent.parent
-SECRETS = ("secret_key", "database_password", "broker_password", "inference_key")
+SECRETS = ("secret_key", "database_password", "broker_password", "inference_key", "embeddings_key")
 SOCKET_PATH_LIMIT = 100  # sockaddr_un holds 104 bytes on macOS, 108 on Linux, the final zero included
 
 

@@ -11,6 +11,12 @@ from ops import postgres, valkey
 from ops.data import ROOT, DataDir
 from ops.problem import Problem
 
+# A setting, the secret it is by default, and the setting that points elsewhere, where our key has no business.
+KEYS = {
+    "SONDE_SECRET_KEY": ("secret_key", ""),
+    "SONDE_INFERENCE_KEY": ("inference_key", "SONDE_INFERENCE_URL"),
+    "SONDE_EMBEDDINGS_KEY": ("embeddings_key", "SONDE_EMBEDDINGS_URL"),
+}
 DEFAULT_MODEL = ROOT / "var" / "models" / "smollm2-135m-instruct"
 
 
@@ -20,6 +26,7 @@ class Ports:
     postgres: int
     valkey: int
     inference: int
+    encoder: int
 
 
 def given(environ: Mapping[str, str], name: str) -> str:
@@ -44,7 +51,7 @@ def choose_ports(environ: Mapping[str, str]) -> Ports:
     raw = environ.get("SONDE_PORT", "8300")
     if not raw.isdigit() or not 1 <= int(raw) <= 65535:
         raise Problem(f"SONDE_PORT={raw!r} must be a whole number from 1 to 65535")
-    return Ports(int(raw), *free_ports(3))
+    return Ports(int(raw), *free_ports(4))
 
 
 def free_ports(count: int) -> list[int]:
@@ -69,10 +76,11 @@ def environment(data: DataDir, ports: Ports, environ: Mapping[str, str] = os.env
     for name in ("DATABASE_URL", "REDIS_URL"):
         if not given(environ, name):
             mine[f"{name}_FILE"] = str(data.secret_path(name.lower()))
-    for name, secret in {"SONDE_SECRET_KEY": "secret_key", "SONDE_INFERENCE_KEY": "inference_key"}.items():
-        if not given(environ, name) and not (secret == "inference_key" and "SONDE_INFERENCE_URL" in environ):
+    for name, (secret, elsewhere) in KEYS.items():
+        if not given(environ, name) and elsewhere not in environ:
             mine[f"{name}_FILE"] = str(data.secret_path(secret))
     mine.setdefault("SONDE_INFERENCE_URL", f"http://127.0.0.1:{ports.inference}/v1")
+    mine.setdefault("SONDE_EMBEDDINGS_URL", f"http://127.0.0.1:{ports.encoder}/v1")
     mine.setdefault("SONDE_MODEL_DIR", str(DEFAULT_MODEL))
     return mine
 

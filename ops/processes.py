@@ -51,6 +51,13 @@ PROCESSES = (
         kind="model",
         replaced_by="SONDE_INFERENCE_URL",
     ),
+    # One model in memory for web, runner and workers. It reads no table; that it waits for them in compose is harmless.
+    Process(
+        "encoder",
+        "{python} -m search.encoder --host {service_host} --port {encoder_port} --key-file {embeddings_key_file}",
+        ONE_THREAD,
+        replaced_by="SONDE_EMBEDDINGS_URL",
+    ),
     # A frame is at most 1 Mi characters, so 4 MiB on the wire.
     Process(
         "web",

@@ -305,6 +305,8 @@ class Stack:
             valkey_port=str(self._ports.valkey),
             inference_port=str(self._ports.inference),
             inference_key_file=str(self.data.secret_path("inference_key")),
+            encoder_port=str(self._ports.encoder),
+            embeddings_key_file=str(self.data.secret_path("embeddings_key")),
             model_dir=self.env["SONDE_MODEL_DIR"],
             device="cpu",
             data=str(self.data.path),

@@ -9,13 +9,14 @@ from django.db import connection
 
 from search.ranking import Ranked
 from search.scope import Filter
-from search.terms import is_word, terms
+from search.terms import asked_terms, is_word
 
 MAX_TERMS = 48
 # Words are looked up from the rarest on until about so many passages hold one; commoner ones only add to the score.
 CANDIDATES = 2000
-_PREFIX_LENGTH = 5  # a word this long also finds the longer ones that begin with it
-_WEIGHTS = "{0.1,0.2,0.4,1.0}"  # D, C, B, A: see _WEIGHT_TEXT
+_PREFIX_LENGTH = 6  # a word this long also finds the longer ones that begin with it
+_WEIGHTS = "{0.6,0.6,0.6,1.0}"  # of D, C, B, A: headings are A
+_ONCE = 0.6 / 1.6449  # what ts_rank says of a word that stands in the text once
 _STATISTICS_S = 600.0
 _SIMILAR = 0.45  # trigram similarity of a misspelt word; instalation ~ installation 0.69, recieve ~ receive 0.45
 _MAX_SIMILAR = 6
@@ -31,8 +32,12 @@ class Term:
 
 
 def find_by_words(question: str, scope: Filter, size: int, limit: int) -> list[Ranked]:
-    """The best passages, best first; `size` is how many there are in the scope."""
-    asked = [_term(text) for text in list(dict.fromkeys(terms(question)))[:MAX_TERMS]]
+    """The best passages, best first; `size` is how many there are in the scope.
+
+    A score is the share of the question that the passage holds, its words weighted by their rarity: 1 where each stands
+    in the text once, more where some stand in the headings.
+    """
+    asked = [_term(text) for text in asked_terms(question)[:MAX_TERMS]]
     if not asked:
         return []
     found, missing = _search(asked, scope, size, limit)
@@ -53,18 +58,20 @@ def _search(asked: Sequence[Term], scope: Filter, size: int, limit: int) -> tupl
     narrow = " | ".join(term.query for term in _narrowing(asked, size))
     ranks = ", ".join(f"ts_rank(%s, terms, %s::tsquery) AS r{n}" for n in range(len(asked)))
     counts = ", ".join(f"count(*) FILTER (WHERE r{n} > 0) AS n{n}" for n in range(len(asked)))
-    # Robertson's inverse document frequency, in this scope; ts_rank gives the share of a word's repeats.
-    score = " + ".join(f"r{n} * ln(1 + (%s + 0.5) / (greatest(n{n}, %s) + 0.5))" for n in range(len(asked)))
+    # Robertson's inverse document frequency, in this scope; ts_rank gives a word's weight, a little more for repeats.
+    rarity = [f"ln(1 + (%s + 0.5) / (greatest(n{n}, %s) + 0.5))" for n in range(len(asked))]
+    score = " + ".join(f"r{n} * {rare}" for n, rare in enumerate(rarity))
+    ideal = f"{_ONCE} * ({' + '.join(rarity)})"
     sql = f"""
         WITH hit AS MATERIALIZED (
             SELECT id, {ranks} FROM search_passage WHERE terms @@ %s::tsquery AND {scope.sql}
         ), counted AS (SELECT {counts} FROM hit)
-        SELECT id, {score} AS score, {", ".join(f"n{n}" for n in range(len(asked)))}
-        FROM hit, counted ORDER BY score DESC, id LIMIT %s
+        SELECT id, ({score}) / ({ideal}) AS share, {", ".join(f"n{n}" for n in range(len(asked)))}
+        FROM hit, counted ORDER BY share DESC, id LIMIT %s
     """
     params: list[Any] = [value for term in asked for value in (_WEIGHTS, term.query)]
     params += [narrow, *scope.params]
-    params += [value for term in asked for value in (size, size * term.expected)]
+    params += [value for term in asked for value in (size, size * term.expected)] * 2
     with connection.cursor() as cursor:
         cursor.execute(sql, [*params, limit])
         rows = cursor.fetchall()

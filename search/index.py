@@ -1,11 +1,15 @@
 """Sources into the index and out of it again."""
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
 
+from search.by_meaning import literal, make_near_index
+from search.configured import configured_encoder
+from search.encoding import BATCH
 from search.models import Passage, Vector
 from search.passages import Cut, Located, cut
 from search.terms import is_word, terms, vector_literal
@@ -39,6 +43,53 @@ def drop(source_ids: Iterable[UUID]) -> None:
     ids = list(source_ids)
     _delete(ids)
     logger.info("sources dropped num=%d", len(ids))
+
+
+def embed(limit: int, may_go_on: Callable[[], bool] = lambda: True) -> int:
+    """Make vectors for up to `limit` passages that have none of the configured encoder's.
+
+    Asks before each batch whether it may go on. Safe to run twice, side by side too. Returns how many were made; 0 when
+    none is left, or it might not begin. Raises OutOfReach, and keeps what was made before.
+    """
+    encoder = configured_encoder()
+    pending = list(_without_vector(encoder.model)[:limit])
+    made = 0
+    while made < len(pending) and may_go_on():
+        rows = list(Passage.objects.filter(pk__in=pending[made : made + BATCH]).only("headings", "text"))
+        if rows:
+            vectors = encoder.passages([encoded_text(row.headings, row.text) for row in rows])
+            make_near_index(len(vectors[0]))
+            _write_vectors([row.pk for row in rows], encoder.model, vectors)
+        made += BATCH
+    num = min(made, len(pending))
+    if num:
+        logger.info("vectors made num=%d model=%s", num, encoder.model)
+    return num
+
+
+def encoded_text(headings: Sequence[str], text: str) -> str:
+    """What stands for a passage before the encoder: many say what they are about in their headings alone."""
+    return "\n".join([*headings, text])
+
+
+def _without_vector(model: str) -> QuerySet[Passage, int]:
+    made = Vector.objects.filter(passage=OuterRef("pk"), model=model)
+    return Passage.objects.filter(~Exists(made)).order_by("pk").values_list("pk", flat=True)
+
+
+def _write_vectors(passage_ids: list[int], model: str, vectors: Iterable[Sequence[float]]) -> None:
+    """A passage dropped in the meantime gets none; one of another encoder is replaced."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO search_vector (passage_id, source_id, model, value)
+            SELECT passage.id, passage.source_id, %s, made.value::halfvec
+            FROM unnest(%s::bigint[], %s::text[]) AS made (id, value)
+            JOIN search_passage AS passage ON passage.id = made.id FOR KEY SHARE OF passage
+            ON CONFLICT (passage_id) DO UPDATE SET model = excluded.model, value = excluded.value
+            """,
+            [model, passage_ids, [literal(vector) for vector in vectors]],
+        )
 
 
 def _delete(source_ids: list[UUID]) -> None:

@@ -1,16 +1,23 @@
 """Passages for a question, out of a scope: what the asker may read is filtered inside every query."""
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from search.by_meaning import cosines_of, find_by_meaning
 from search.by_words import find_by_words
+from search.configured import configured_encoder
+from search.encoding import OutOfReach
 from search.models import Passage, Vector
-from search.ranking import Ranked
+from search.ranking import Ranked, fused
 from search.scope import Scope, filter_of, num_passages
 
+logger = logging.getLogger(__name__)
+
 POOL = 50  # of each half, before they are fused
+MAX_QUESTION = 1000  # characters of a question that are encoded
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +34,7 @@ class Hit:
 class Found(list[Hit]):
     """The hits, best first. `by_meaning` is False where only words could be searched: the encoder was out of reach."""
 
-    def __init__(self, hits: Iterable[Hit] = (), by_meaning: bool = False) -> None:
+    def __init__(self, hits: Iterable[Hit], by_meaning: bool) -> None:
         super().__init__(hits)
         self.by_meaning = by_meaning
 
@@ -39,8 +46,18 @@ def find(query: str, scope: Scope, limit: int = 8) -> Found:
     where = filter_of(scope)
     size = num_passages(where)
     if not size or not query.strip():
-        return Found()
-    return Found(_hits(find_by_words(query, where, size, POOL)[:limit]))
+        return Found([], by_meaning=True)
+    by_words = find_by_words(query, where, size, POOL)
+    encoder = configured_encoder()
+    try:
+        question = encoder.question(query[:MAX_QUESTION])
+    except OutOfReach as error:
+        logger.warning("found by words alone: %s", error)
+        return Found(_hits(by_words[:limit]), by_meaning=False)
+    by_meaning = find_by_meaning(question, encoder.model, where, size, POOL)
+    others = {each.passage_id for each in by_words} - {each.passage_id for each in by_meaning}
+    cosines = cosines_of(question, encoder.model, others)
+    return Found(_hits(fused(by_words, by_meaning, cosines, limit)), by_meaning=True)
 
 
 def whole(source_ids: Iterable[UUID]) -> list[Hit]:
@@ -58,7 +75,8 @@ def indexed_among(source_ids: Iterable[UUID]) -> set[UUID]:
 def progress(source_ids: Iterable[UUID]) -> tuple[int, int]:
     """How many passages of these sources have their vector, and how many there are."""
     ids = list(source_ids)
-    return Vector.objects.filter(source_id__in=ids).count(), Passage.objects.filter(source_id__in=ids).count()
+    made = Vector.objects.filter(source_id__in=ids, model=configured_encoder().model)
+    return made.count(), Passage.objects.filter(source_id__in=ids).count()
 
 
 def _hits(ranked: Sequence[Ranked]) -> list[Hit]:

@@ -10,9 +10,11 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 
 from search.sentences import CJK
+from search.stopwords import STOPWORDS
 
 _TOKEN = re.compile(rf"[{CJK}]+|\d+(?:[.,]\d+)+|[^\W_{CJK}]+")
 _CJK_RUN = re.compile(rf"[{CJK}]")
+_HIRAGANA = re.compile("[\u3040-\u309f]+")  # alone, hardly more than grammar
 _SUFFIXES = ("ing", "ern", "ed", "en", "er", "em", "e", "n")
 _STEM_LENGTH = 4  # what a suffix must leave
 _MAX_POSITION = 16383  # PostgreSQL's own limit
@@ -54,6 +56,18 @@ def terms(text: str) -> Iterator[str]:
             yield from _pairs(word)
         else:
             yield stem(word)[:_MAX_TERM]
+
+
+def asked_terms(question: str) -> list[str]:
+    """The terms of a question, each once: without stop words and pairs of hiragana, unless it has no others."""
+    telling = [
+        term
+        for word in words(question)
+        if word not in STOPWORDS
+        for term in (_pairs(word) if _CJK_RUN.match(word) else [stem(word)[:_MAX_TERM]])
+        if not _HIRAGANA.fullmatch(term)
+    ]
+    return list(dict.fromkeys(telling or terms(question)))
 
 
 def is_word(term: str) -> bool:

@@ -11,7 +11,7 @@ from ops.environment import without_settings
 from ops.processes import PROCESSES
 from ops.supervisor import Stack
 
-ARCHITECTURE = {"web", "runner", "worker-parse", "worker-io", "beat", "inference", "valkey", "postgres"}
+ARCHITECTURE = {"web", "runner", "worker-parse", "worker-io", "beat", "inference", "encoder", "valkey", "postgres"}
 
 
 def services() -> dict[str, dict[str, Any]]:

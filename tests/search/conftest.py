@@ -1,13 +1,17 @@
 """Two sources that everybody in these tests knows, and a third that is out of reach."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+from pytest_django import Settings
 
 from search import index
+from search.configured import configured_encoder
+from search.encoding import Encoder
+from tests.search.encoders import KEY, our_encoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +64,23 @@ def secret(db: None) -> UUID:
 
 def texts(hits: Iterable[Any]) -> list[str]:
     return [hit.text for hit in hits]
+
+
+@pytest.fixture(scope="session")
+def encoder_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Our encoder, one process for the whole run."""
+    with our_encoder(tmp_path_factory.mktemp("encoder")) as url:
+        yield url
+
+
+@pytest.fixture
+def encoder(encoder_url: str, nobody_else_encodes: None, settings: Settings) -> Encoder:
+    """The configured encoder is ours, and runs."""
+    settings.EMBEDDINGS_URL, settings.EMBEDDINGS_KEY = encoder_url, KEY
+    return configured_encoder()
+
+
+@pytest.fixture(autouse=True)
+def nobody_else_encodes(settings: Settings) -> None:
+    """Unless a test asks for an encoder there is none, whatever may run on this machine."""
+    settings.EMBEDDINGS_URL = "http://127.0.0.1:9/v1"

@@ -112,7 +112,8 @@ def test_what_was_dropped_may_come_back(waterworks: UUID) -> None:
 
 
 def test_progress_counts_passages_and_vectors(waterworks: UUID, anlagen: UUID) -> None:
-    Vector.objects.create(passage=Passage.objects.filter(source_id=anlagen)[0], source_id=anlagen, value="[1]")
+    first = Passage.objects.filter(source_id=anlagen)[0]
+    Vector.objects.create(passage=first, source_id=anlagen, model="use-multilingual-v3", value="[1]")
     assert progress([waterworks]) == (0, 3)
     assert progress([waterworks, anlagen]) == (1, 7)
 

@@ -1,0 +1,1 @@
+"""How well passages are found, over manuals that anybody can fetch. Run: `python -m tests.search.quality`."""
