@@ -24,6 +24,7 @@ WALLS: dict[str, tuple[str, ...]] = {
         """.split()
     },
     "uploads/parsers": ("django", "celery", "channels", "httpx", "requests", "redis", "socket", "torch", "spacy"),
+    "uploads/computing": ("django", "celery"),
     "search": ("chatapp", "uploads", "inference"),
     "search/encoder": ("django", "celery"),
     "search/encoding.py": ("django",),

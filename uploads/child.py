@@ -31,8 +31,8 @@ def main() -> None:
     send(out, confine(job, parent))
     reserve = [bytearray(RESERVE_BYTES)]
     try:
-        for event in parser_of(job)(job.source):
-            line = encode(event)
+        for message in work_of(job):
+            line = encode(message)
             if len(line) > job.line_bytes:
                 raise Unparsable("too_large")
             out.write(line)
@@ -61,6 +61,14 @@ def send(out: BinaryIO, message: Message) -> None:
     out.flush()
 
 
+def work_of(job: Job) -> Iterator[Message]:
+    # Late and by name: parsers, DuckDB and their libraries load inside the fence.
+    if job.query:
+        yield from importlib.import_module("uploads.computing.work").compute(job.source, job.query)
+    else:
+        yield from parser_of(job)(job.source)
+
+
 def parser_of(job: Job) -> Parser:
     if job.parser:
         path, _, function = job.parser.rpartition(":")
@@ -69,7 +77,6 @@ def parser_of(job: Job) -> Parser:
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
         return cast(Parser, getattr(module, function))
-    # Late and by name: parsers and their libraries load inside the fence.
     return cast(Parser, importlib.import_module("uploads.parsers").parser_for(job.source.media_type))
 
 

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 
 from uploads.document import Block, Event, Fault, Source, Unparsable
-from uploads.wire import NO_MEMORY, Confined, Ended, Failed, Job, WireError, decode, encode_job
+from uploads.wire import NO_MEMORY, Computed, Confined, Ended, Failed, Job, WireError, decode, encode_job
 
 logger = logging.getLogger(__name__)
 
@@ -85,11 +85,35 @@ def read_file(
 
     Closing the iterator ends the child. `parser`, "/path/file.py:function", stands in for the real one in tests.
     """
+    with child_for(source, limits, is_cancelled, parser=parser) as child:
+        for message in child.messages():
+            if isinstance(message, Computed):
+                raise child.failed("crashed", "wire: an answer that nobody asked for")
+            yield message
+
+
+def compute_file(
+    source: Source, query: str, limits: FenceLimits, *, is_cancelled: Callable[[], bool] = never, parser: str = ""
+) -> str:
+    """The answer to a query of uploads/computing. Raises as `read_file` does."""
+    with child_for(source, limits, is_cancelled, parser=parser, query=query) as child:
+        answers = [message.text for message in child.messages() if isinstance(message, Computed)]
+        if len(answers) != 1:
+            raise child.failed("crashed", f"wire: {len(answers)} answers")
+    return answers[0]
+
+
+@contextlib.contextmanager
+def child_for(
+    source: Source, limits: FenceLimits, is_cancelled: Callable[[], bool], *, parser: str = "", query: str = ""
+) -> Iterator["Child"]:
+    """A child and its folder, for as long as the block lasts."""
     scratch = Path(tempfile.mkdtemp(prefix="reading-"))
     try:
-        child = Child(source, limits, scratch, is_cancelled, parser)
+        job = job_for(source, limits, scratch, parser, query)
+        child = Child(job, limits, scratch, is_cancelled)
         try:
-            yield from child.events()
+            yield child
         finally:
             child.end()
     finally:
@@ -99,11 +123,9 @@ def read_file(
 class Child:
     """The process, its group and its deadline."""
 
-    def __init__(
-        self, source: Source, limits: FenceLimits, scratch: Path, is_cancelled: Callable[[], bool], parser: str
-    ) -> None:
+    def __init__(self, job: Job, limits: FenceLimits, scratch: Path, is_cancelled: Callable[[], bool]) -> None:
         self._limits = limits
-        self._max_characters = source.limits.max_characters
+        self._max_characters = job.source.limits.max_characters
         self._scratch = scratch
         self._is_cancelled = is_cancelled
         self._began = time.monotonic()
@@ -128,20 +150,20 @@ class Child:
             os.set_blocking(descriptor, False)
             self._poll.register(descriptor, select.POLLIN)
         with contextlib.suppress(BrokenPipeError), self._process.stdin as door:
-            door.write(encode_job(job_for(source, limits, scratch, parser)))
+            door.write(encode_job(job))
 
-    def events(self) -> Iterator[Event]:
+    def messages(self) -> Iterator[Event | Computed]:
         characters = blocks = 0
         for line in self._lines():
             try:
                 message = decode(line)
             except WireError as error:
-                raise self._failed("crashed", f"wire: {error}") from None
+                raise self.failed("crashed", f"wire: {error}") from None
             match message:
                 case Confined():
                     tell_confinement(message)
                 case Failed(fault, where):
-                    raise self._failed(fault, where)
+                    raise self.failed(fault, where)
                 case Ended():
                     return
                 case _:
@@ -149,9 +171,9 @@ class Child:
                         blocks += 1
                         characters += len(message.text)
                         if characters > self._max_characters or blocks > self._limits.blocks:
-                            raise self._failed("too_large", "too much text")
+                            raise self.failed("too_large", "too much text")
                     yield message
-        raise self._failed(*self._why_it_died())
+        raise self.failed(*self._why_it_died())
 
     def end(self) -> None:
         """Kills whatever is left of the group, and buries the child. Safe to call at any moment, once."""
@@ -174,14 +196,14 @@ class Child:
             parts.append(rest)
             pending += len(rest)
             if pending > self._limits.line_bytes or total > self._limits.output_bytes:
-                raise self._failed("crashed", "too long a line or too many")
+                raise self.failed("crashed", "too long a line or too many")
 
     def _next_chunk(self) -> bytes:
         """Waits for more; b"" once the child has closed its end or died. Raises at the deadline, or if it overgrows."""
         while True:
             left = self._seconds_left()
             if left <= 0:
-                raise self._failed("timeout", "")
+                raise self.failed("timeout", "")
             self._look_up()
             has_ended = self._has_ended()
             ready = [descriptor for descriptor, _ in self._poll.poll(0 if has_ended else 1000 * min(TICK_S, left))]
@@ -223,17 +245,17 @@ class Child:
         processes, resident = group_size(self._process.pid)
         self._peak_bytes = max(self._peak_bytes, resident)
         if processes > self._limits.processes:
-            raise self._failed("crashed", "too many processes")
+            raise self.failed("crashed", "too many processes")
         if resident <= self._limits.memory_bytes:
             self._ticks_too_large = 0
         else:
             self._ticks_too_large += 1
         # Twice in a row: while it starts a program, a process stands there twice with the same memory.
         if self._ticks_too_large > 1:
-            raise self._failed("memory", "")
+            raise self.failed("memory", "")
         files, written = folder_size(self._scratch, self._limits.scratch_files)
         if files > self._limits.scratch_files or written > self._limits.scratch_bytes:
-            raise self._failed("bomb", "too much written")
+            raise self.failed("bomb", "too much written")
 
     def _why_it_died(self) -> tuple[Fault, str]:
         deadline = time.monotonic() + min(EXIT_S, max(0.0, self._seconds_left()))
@@ -278,14 +300,14 @@ class Child:
             self._peak_bytes = max(self._peak_bytes, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
         return self._process.returncode
 
-    def _failed(self, fault: Fault, where: str) -> Unparsable:
+    def failed(self, fault: Fault, where: str) -> Unparsable:
         seconds = time.monotonic() - self._began
         level = logging.WARNING if fault in ("crashed", "memory", "timeout") else logging.INFO
         logger.log(level, "child %d fault=%s at=%r %.2fs", self._process.pid, fault, where, seconds)
         return Unparsable(fault)
 
 
-def job_for(source: Source, limits: FenceLimits, scratch: Path, parser: str) -> Job:
+def job_for(source: Source, limits: FenceLimits, scratch: Path, parser: str, query: str) -> Job:
     under_test = (parser.rpartition(":")[0],) if parser else ()
     return Job(
         source=replace(source, path=source.path.absolute()),  # the child's folder is another
@@ -298,6 +320,7 @@ def job_for(source: Source, limits: FenceLimits, scratch: Path, parser: str) -> 
         line_bytes=limits.line_bytes,
         readable=(*map(str, limits.readable), *under_test),
         parser=parser,
+        query=query,
     )
 
 

@@ -34,7 +34,10 @@ class WireError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """The one line that goes into the child. `parser`, "/path/file.py:function", is for tests alone."""
+    """The one line that goes into the child. `parser`, "/path/file.py:function", is for tests alone.
+
+    With a `query` (JSON of uploads/computing) the file is not parsed but computed with.
+    """
 
     source: Source
     scratch: str
@@ -46,6 +49,14 @@ class Job:
     line_bytes: int
     readable: tuple[str, ...] = ()
     parser: str = ""
+    query: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """The answer to a query: JSON that uploads/computing/codec.py reads and checks."""
+
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ class Ended:
     """Said last by a child that read its file to the end."""
 
 
-Message = Event | Confined | Failed | Ended
+Message = Event | Computed | Confined | Failed | Ended
 
 
 def encode(message: Message) -> bytes:
@@ -252,6 +263,7 @@ READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "block": _read_block,
     "progress": lambda body: Progress(**_fields(body, {"done": COUNT})),
     "unreadable": lambda body: Unreadable(**_fields(body, {"number": NUMBER, "fault": FAULT})),
+    "computed": lambda body: Computed(**_fields(body, {"text": _text()})),
     "confined": _read_confined,
     "failed": lambda body: Failed(**_fields(body, {"fault": FAULT, "where": _where})),
     "ended": lambda body: Ended(**_fields(body, {})),

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from uploads.document import Block, Event, Limits, Progress, Source, Started, Unparsable, Unreadable
-from uploads.fence import FenceLimits, ReadingCancelled, never, read_file, tell_confinement
+from uploads.fence import FenceLimits, ReadingCancelled, compute_file, never, read_file, tell_confinement
 from uploads.wire import Confined
 
 PARSERS = Path(__file__).parent / "bad_parsers.py"
@@ -334,3 +334,13 @@ def test_what_is_missing_is_said_aloud_once(caplog: pytest.LogCaptureFixture) ->
 
 def test_nobody_is_cancelled_by_default() -> None:
     assert not never()
+
+
+def test_an_answer_to_no_query_is_not_taken_for_an_event(source: Source) -> None:
+    assert read(source, "answers_unasked") == ([], "crashed")
+
+
+def test_a_computation_without_an_answer_is_a_crash(source: Source) -> None:
+    with pytest.raises(Unparsable) as raised:
+        compute_file(source, "", LIMITS, parser=f"{PARSERS}:reads_well")
+    assert raised.value.fault == "crashed"
