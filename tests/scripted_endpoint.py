@@ -56,6 +56,8 @@ class ScriptedEndpoint:
         self.calls: Counter[str] = Counter()
         self.gate = threading.Event()  # `gate:k` waits for it before word k
         self.gate.set()
+        # `tools` plays these calls, one a round, (name, arguments); without any it calls the first tool it is offered.
+        self.tool_calls: list[tuple[str, dict[str, Any]]] = []
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -102,6 +104,10 @@ class ScriptedEndpoint:
         if "strict" in script and (unknown := [name for name in body if name not in KNOWN]):
             message = f"Unrecognized request argument supplied: {unknown[0]}"
             return JSONResponse({"error": {"message": message, "type": "invalid_request_error"}}, 400)
+        if "no-tools" in script and "tools" in body:
+            return JSONResponse({"error": {"message": f"{body['model']} does not support tools"}}, 400)
+        if "no-tool-parser" in script and "tools" in body:
+            return JSONResponse({"message": '"auto" tool choice requires --enable-auto-tool-choice to be set'}, 400)
         if "no-seed" in script and "seed" in body:
             detail = [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted", "input": body["seed"]}]
             return JSONResponse({"detail": detail}, 422)
@@ -114,7 +120,7 @@ class ScriptedEndpoint:
             return JSONResponse({"error": {"message": f"Incorrect API key: {key}"}}, 401)
         if "no-model" in script:
             return JSONResponse({"error": {"message": "no such model", "code": "model_not_found"}}, 404)
-        if "room" in script and sum(len(m["content"]) for m in body["messages"]) > script.number("room", 1000):
+        if "room" in script and sum(len(m["content"] or "") for m in body["messages"]) > script.number("room", 1000):
             return JSONResponse({"message": "This model's maximum context length is exceeded"}, 400)
         if "too-long" in script:
             error = {"message": "maximum context length is 8 tokens, you asked 90", "code": "context_length_exceeded"}
@@ -145,6 +151,11 @@ class ScriptedEndpoint:
             self.closed_early += not ended
 
     async def _chunks(self, script: Script, body: dict[str, Any]) -> AsyncIterator[bytes]:
+        if (call := self._call(script, body)) is not None:
+            for event in _called(script, *call):
+                yield _event(event)
+            yield b"data: [DONE]\n\n"
+            return
         words = self._words(script, body)
         stop_at = script.number("drop", 10**9) if self.calls[body["model"]] <= script.number("drops", 10**9) else 10**9
         for index, delta in enumerate(words):
@@ -178,6 +189,8 @@ class ScriptedEndpoint:
         """The deltas of this answer; one that continues gives only what is missing."""
         pieces = WORDS
         last = body["messages"][-1]
+        if last["role"] == "tool" and "repeats" in script:
+            pieces = ["The tool said: ", last["content"]]
         if "Count from one" in body["messages"][-1]["content"] or "Count from one" in body["messages"][0]["content"]:
             pieces = [COUNTING]
         done = ""
@@ -203,6 +216,18 @@ class ScriptedEndpoint:
             return [{"reasoning_content": "let me "}, {"reasoning_content": "see"}, *deltas]
         return deltas
 
+    def _call(self, script: Script, body: dict[str, Any]) -> tuple[int, str, dict[str, Any]] | None:
+        """The call of this round: its number, name and arguments; None where it is time to answer."""
+        if "tools" not in script or not body.get("tools"):
+            return None
+        asked_at = max(index for index, message in enumerate(body["messages"]) if message["role"] == "user")
+        round = sum(bool(message.get("tool_calls")) for message in body["messages"][asked_at:])
+        if self.tool_calls:
+            return (round, *self.tool_calls[round]) if round < len(self.tool_calls) else None
+        function = body["tools"][0]["function"]
+        arguments = {name: "blue chair" for name in function["parameters"]["required"]}
+        return None if round else (round, function["name"], arguments)
+
     def _continues(self, script: Script, body: dict[str, Any]) -> bool:
         if "prefix" in script:
             return bool(body["messages"][-1].get("prefix"))
@@ -213,6 +238,20 @@ class ScriptedEndpoint:
         if body.get("return_token_ids"):
             choice["token_ids"] = [token_id]
         return _event({"id": "x", "object": "chat.completion.chunk", "model": body["model"], "choices": [choice]})
+
+
+def _called(script: Script, round: int, name: str, arguments: dict[str, Any]) -> list[dict[str, Any]]:
+    """One call as OpenAI streams it, or, `at-once`, whole and unnumbered as some others do."""
+    text = json.dumps(arguments, ensure_ascii=False)
+    if "at-once" in script:
+        pieces: list[dict[str, Any]] = [{"function": {"name": name, "arguments": arguments}}]
+    else:
+        pieces = [{"index": 0, "id": f"call-{round}", "type": "function", "function": {"name": name, "arguments": ""}}]
+        pieces += [{"index": 0, "function": {"arguments": text[i : i + 7]}} for i in range(0, len(text), 7)]
+    finish = "length" if "length" in script else "stop" if "at-once" in script else "tool_calls"
+    usage = {"prompt_tokens": 100, "completion_tokens": len(pieces)}
+    deltas = [{"choices": [{"index": 0, "delta": {"tool_calls": [piece]}, "finish_reason": None}]} for piece in pieces]
+    return [*deltas, {"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]}, {"choices": [], "usage": usage}]
 
 
 def _resplit(text: str) -> list[str]:

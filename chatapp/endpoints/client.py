@@ -15,6 +15,7 @@ from typing import Any, Literal, Self
 
 import httpx
 
+from chatapp.endpoints.calls import CallGatherer
 from chatapp.endpoints.deltas import Completed, Delta, ThinkSplitter, Usage, WellFormed, storable
 from chatapp.endpoints.dialects import Question, Target, request_body, sent_fields
 from chatapp.endpoints.faults import (
@@ -34,6 +35,10 @@ logger = logging.getLogger(__name__)
 MAX_ERROR_BYTES = 64 * 1024  # an error page is read no further
 # Said by engines that gave up by themselves: the answer is not complete.
 _BROKEN_REASONS = frozenset({"insufficient_system_resource", "abort", "error"})
+# The arguments of a call may stop anywhere.
+_CUT_REASONS = frozenset({"length", "content_filter"})
+# vLLM says that tools want another option of its own, and does not name the field.
+_NO_TOOLS = ("tool choice", "tool-call", "function calling", "tool calling", "tool use")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,7 @@ class _AnswerReader:
         self._model = target.model
         self._said_done = False
         self._reasoning_in: Literal["", "field", "tags"] = ""
+        self._calls = CallGatherer()
         self.finish_reason = ""
 
     @property
@@ -217,7 +223,8 @@ class _AnswerReader:
         if not self.finish_reason and not self._said_done:
             raise Dropped("The endpoint's answer broke off")
         where = self._reasoning_in or ("tags" if self._splitter.has_thought else "")
-        return Completed(storable(self.finish_reason), self._usage, storable(self._model), where)
+        calls = () if self.finish_reason in _CUT_REASONS else self._calls.gathered()
+        return Completed(storable(self.finish_reason), self._usage, storable(self._model), where, calls)
 
     def _read_chunk(self, chunk: dict[str, Any]) -> list[Delta]:
         if chunk.get("error"):
@@ -236,6 +243,7 @@ class _AnswerReader:
 
     def _read_message(self, message: dict[str, Any], token_ids: tuple[int, ...]) -> list[Delta]:
         deltas: list[Delta] = []
+        self._calls.feed(message.get("tool_calls"))
         reasoning = self._reasoning(_text(message.get("reasoning_content")) or _text(message.get("reasoning")))
         if reasoning:
             self._splitter.leave_thinking()
@@ -308,6 +316,8 @@ def _refused_field(status: int, error: ErrorBody, body: dict[str, Any]) -> str |
     """The optional field of this body that the error names, longest name first."""
     if status not in (400, 422):
         return None
+    if "tools" in body and any(words in error.message.lower() for words in _NO_TOOLS):
+        return "tools"
     words = {word.strip("`'\".,:;()[]") for word in error.message.replace(".", " ").split()} | set(error.fields)
     named = sorted(sent_fields(body) & words, key=len, reverse=True)
     return named[0] if named else None

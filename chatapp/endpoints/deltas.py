@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from chatapp.context.messages import ToolCall
+
 PartName = Literal["text", "reasoning"]
 
 
@@ -25,12 +27,16 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The last item of a stream that truly ended; `finish_reason` is empty where the endpoint gave none."""
+    """The last item of a stream that truly ended; `finish_reason` is empty where the endpoint gave none.
+
+    With `calls` the model waits for what those functions give; an answer that was cut has none.
+    """
 
     finish_reason: str
     usage: Usage | None
     model: str
     reasoning_in: Literal["", "field", "tags"] = ""
+    calls: tuple[ToolCall, ...] = ()
 
 
 class ThinkSplitter:

@@ -3,12 +3,14 @@
 Knows the dialects of OpenAI-compatible servers; knows no HTTP and no database.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from chatapp.context.messages import ChatMessage
 
 Continuation = Literal["none", "prefix_true", "continue_final_message"]
+ToolChoice = Literal["auto", "none", "required"]
 
 # Fields an endpoint may refuse by name; the question is then asked once more without them.
 DROPPABLE = (
@@ -21,6 +23,8 @@ DROPPABLE = (
     "reasoning_content",
     "chat_template_kwargs",
     "thinking",
+    "tools",
+    "tool_choice",
     "max_tokens",  # newer OpenAI models want max_completion_tokens instead
 )
 
@@ -61,6 +65,15 @@ class Prefix:
 
 
 @dataclass(frozen=True, slots=True)
+class Tool:
+    """A function the model may call; `parameters` is a JSON schema of an object."""
+
+    name: str
+    description: str
+    parameters: Mapping[str, Any] = field(default_factory=lambda: {"type": "object", "properties": {}})
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     messages: tuple[ChatMessage, ...]
     max_tokens: int
@@ -69,13 +82,15 @@ class Question:
     thinking: bool = False
     prefix: Prefix | None = None
     user: str = ""  # whose share of our own worker it takes; told to nobody else
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
 
 
 def request_body(target: Target, question: Question, refused: frozenset[str]) -> dict[str, Any]:
     """The JSON of `POST /chat/completions`, without the fields this endpoint has refused."""
     body: dict[str, Any] = {
         "model": target.model,
-        "messages": [{"role": m.role, "content": m.content} for m in question.messages],
+        "messages": [_message(message) for message in question.messages],
         "stream": True,
         "stream_options": {"include_usage": True},
     }
@@ -92,9 +107,30 @@ def request_body(target: Target, question: Question, refused: frozenset[str]) ->
         # DeepSeek's spelling, and that of vLLM and SGLang (the template's argument has two names).
         body["thinking"] = {"type": "enabled" if question.thinking else "disabled"}
         body["chat_template_kwargs"] = {"thinking": question.thinking, "enable_thinking": question.thinking}
+    if question.tools and "tools" not in refused:
+        body["tools"] = [_tool(tool) for tool in question.tools]
+        if question.tool_choice != "auto":  # what every endpoint takes it for when it is not said
+            body["tool_choice"] = question.tool_choice
     if question.prefix is not None:
         _continue(body, target, question.prefix)
     return _without(body, refused)
+
+
+def _message(message: ChatMessage) -> dict[str, Any]:
+    if message.tool_call_id:
+        return {"role": message.role, "tool_call_id": message.tool_call_id, "content": message.content}
+    if not message.tool_calls:
+        return {"role": message.role, "content": message.content}
+    calls = [
+        {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+        for call in message.tool_calls
+    ]
+    return {"role": message.role, "content": message.content or None, "tool_calls": calls}
+
+
+def _tool(tool: Tool) -> dict[str, Any]:
+    function = {"name": tool.name, "description": tool.description, "parameters": dict(tool.parameters)}
+    return {"type": "function", "function": function}
 
 
 def _continue(body: dict[str, Any], target: Target, prefix: Prefix) -> None:

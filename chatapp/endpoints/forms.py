@@ -65,6 +65,11 @@ class EndpointForm(LookMixin, forms.Form):
     )
     thinking = forms.ChoiceField(label=_("Thinking"), choices=THINKING)
     vision = forms.BooleanField(label=_("Understands images"), required=False)
+    tools = forms.BooleanField(
+        label=_("Can call tools"),
+        required=False,
+        help_text=_("Sums and counts over spreadsheets are then computed. “Try it” finds this out."),
+    )
     takes_seed = forms.BooleanField(
         label=_("Takes a seed, so that an answer can be replayed"), required=False, initial=True
     )

@@ -31,6 +31,7 @@ class Endpoint(models.Model):
     price_output = models.DecimalField(max_digits=10, decimal_places=4, default=0)
     continuation = models.CharField(max_length=30, choices=Continuation.choices, default=Continuation.NONE)
     vision = models.BooleanField(default=False)
+    tools = models.BooleanField(default=False)  # it calls functions, and knows what to do with what they give
     thinking = models.CharField(max_length=10, choices=Thinking.choices, default=Thinking.NEVER)
     takes_seed = models.BooleanField(default=True)
     takes_token_ids = models.BooleanField(

@@ -3,23 +3,31 @@
 Knows the HTTP client, no database. The facts it could establish are what services.store_probe keeps.
 """
 
+import json
 import re
 import time
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from chatapp.context.messages import ChatMessage
+from chatapp.context.messages import ChatMessage, ToolCall
 from chatapp.endpoints.client import EndpointClient
 from chatapp.endpoints.deltas import Completed
-from chatapp.endpoints.dialects import Continuation, Prefix, Question, Target
+from chatapp.endpoints.dialects import Continuation, Prefix, Question, Target, Tool
 from chatapp.endpoints.faults import EndpointError
 
-Check = Literal["models", "answer", "stream", "first_token", "usage", "seed", "reasoning", "continuation"]
+Check = Literal["models", "answer", "stream", "first_token", "usage", "seed", "reasoning", "continuation", "tools"]
 Outcome = Literal["yes", "no", "unknown"]
 
 ENOUGH_TOKENS = 300  # most thinking models have come to their answer by then
 _COUNTING = "Count from one to twelve in English words, in lower case, separated by commas. Write nothing else."
+_STOCK = "How many blue chairs are in stock? Look it up, then answer with the number alone."
+_LOOK_UP = Tool(
+    "look_up_stock",
+    "How many pieces of an article are in stock.",
+    {"type": "object", "properties": {"article": {"type": "string"}}, "required": ["article"]},
+)
+_IN_STOCK = "4187"  # nobody guesses it
 _WORD = re.compile(r"[A-Za-z]{5,}")
 _KEPT = 3  # letters of the cut word
 
@@ -69,12 +77,13 @@ async def probe(client: EndpointClient, target: Target) -> ProbeReport:
     takes_seed = "seed" not in client.refused_fields(target)
     lines += _about(trial, takes_seed)
     continuation, line = await _continuation(client, target, question, trial.text)
-    facts: dict[str, Any] = {"takes_seed": takes_seed}
+    tools = await _tools(client, target)
+    facts: dict[str, Any] = {"takes_seed": takes_seed, "tools": tools.outcome == "yes"}
     if line.outcome != "unknown":
         facts["continuation"] = continuation
     if trial.reasoning and not target.switches_thinking:
         facts["thinking"] = "always"
-    return ProbeReport(bool(trial.text or trial.reasoning), (*lines, line), facts)
+    return ProbeReport(bool(trial.text or trial.reasoning), (*lines, line, tools), facts)
 
 
 async def _listed(client: EndpointClient, target: Target) -> ProbeLine:
@@ -142,3 +151,32 @@ async def _continuation(
             return way, ProbeLine("continuation", "yes", way)
         said = "the reply starts again"
     return "none", ProbeLine("continuation", "no", said)
+
+
+async def _tools(client: EndpointClient, target: Target) -> ProbeLine:
+    """Whether it calls a function with the arguments it was told of, and answers with what that gave."""
+    asked = ChatMessage("user", _STOCK)
+    question = Question((asked,), ENOUGH_TOKENS, temperature=0.0, tools=(_LOOK_UP,))
+    try:
+        trial = await _ask(client, target, question)
+        call = _call_of(trial)
+        if call is None:
+            return ProbeLine("tools", "no", " ".join(trial.text.split())[:80])
+        called = ChatMessage("assistant", trial.text, (call,))
+        given = ChatMessage("tool", _IN_STOCK, tool_call_id=call.id)
+        answer = await _ask(client, target, replace(question, messages=(asked, called, given)))
+    except EndpointError as error:
+        return ProbeLine("tools", "no", error.detail)
+    return ProbeLine("tools", "yes" if _IN_STOCK in answer.text else "no", " ".join(answer.text.split())[:80])
+
+
+def _call_of(trial: _Trial) -> ToolCall | None:
+    """The first call that is what was asked for."""
+    for call in trial.completed.calls if trial.completed else ():
+        try:
+            arguments = json.loads(call.arguments)
+        except ValueError:
+            continue
+        if call.name == _LOOK_UP.name and isinstance(arguments, dict) and "article" in arguments:
+            return call
+    return None

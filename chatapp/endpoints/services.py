@@ -41,6 +41,7 @@ class EndpointFields:
     continuation: str = Endpoint.Continuation.NONE
     thinking: str = Endpoint.Thinking.NEVER
     vision: bool = False
+    tools: bool = False
     takes_seed: bool = True
     tokenizer_path: str = ""
     is_enabled: bool = True

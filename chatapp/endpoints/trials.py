@@ -17,7 +17,7 @@ from chatapp.celery import app
 from chatapp.endpoints.models import Endpoint
 from chatapp.errors import Unavailable
 
-LONGEST = timedelta(minutes=3)  # four short questions, even to a slow thinking model
+LONGEST = timedelta(minutes=3)  # six short questions, even to a slow thinking model
 TASK = "chatapp.endpoints.tasks.try_endpoint"
 
 CHECKS = {
@@ -29,6 +29,7 @@ CHECKS = {
     "seed": _("A seed is taken"),
     "reasoning": _("It shows its thinking"),
     "continuation": _("A cut answer can be continued"),
+    "tools": _("It calls tools"),
 }
 OUTCOMES = {"yes": _("yes"), "no": _("no"), "unknown": _("not known")}
 

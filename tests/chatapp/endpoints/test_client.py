@@ -1,5 +1,6 @@
 """The HTTP client against endpoints that differ in every documented way."""
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from dataclasses import replace
@@ -9,7 +10,7 @@ import pytest
 from chatapp.context.messages import ChatMessage
 from chatapp.endpoints.client import EndpointClient, Timeouts
 from chatapp.endpoints.deltas import Completed, Delta
-from chatapp.endpoints.dialects import Key, Prefix, Question, Target
+from chatapp.endpoints.dialects import Key, Prefix, Question, Target, Tool
 from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLimited, Rejected, Unreachable
 from tests.scripted_endpoint import TEXT, ScriptedEndpoint
 
@@ -153,3 +154,51 @@ async def test_a_prefix_is_continued(client: EndpointClient, endpoint: ScriptedE
 
 def test_a_key_does_not_print_itself() -> None:
     assert "sk-secret" not in repr(Target("http://x", "m", Key("sk-secret")))
+
+
+SUM = Tool("add_up", "Adds up.", {"type": "object", "properties": {"of": {"type": "string"}}, "required": ["of"]})
+ASKS = replace(QUESTION, tools=(SUM,))
+
+
+@pytest.mark.parametrize("model", ["tools", "tools+at-once"])
+async def test_a_call_is_gathered_however_it_comes(
+    client: EndpointClient, endpoint: ScriptedEndpoint, model: str
+) -> None:
+    text, _, end = await ask(client, target(endpoint, model), ASKS)
+    [call] = end.calls
+    assert text == "" and (call.name, json.loads(call.arguments)) == ("add_up", {"of": "blue chair"})
+    assert end.finish_reason == ("stop" if "at-once" in model else "tool_calls")
+    [offered] = endpoint.requests[-1]["tools"]
+    assert offered["type"] == "function" and offered["function"]["parameters"]["required"] == ["of"]
+    assert "tool_choice" not in endpoint.requests[-1]
+
+
+async def test_what_a_tool_gave_goes_back_under_the_id_of_its_call(
+    client: EndpointClient, endpoint: ScriptedEndpoint
+) -> None:
+    asked = target(endpoint, "tools+repeats")
+    _, _, end = await ask(client, asked, ASKS)
+    [call] = end.calls
+    answered = (*ASKS.messages, ChatMessage("assistant", "", (call,)), ChatMessage("tool", "42", tool_call_id=call.id))
+    text, _, end = await ask(client, asked, replace(ASKS, messages=answered))
+    assert (text, end.calls) == ("The tool said: 42", ())
+    _, called, given = endpoint.requests[-1]["messages"]
+    assert called["content"] is None and called["tool_calls"][0]["function"]["name"] == "add_up"
+    assert given == {"role": "tool", "tool_call_id": call.id, "content": "42"}
+
+
+async def test_a_call_that_was_cut_is_none(client: EndpointClient, endpoint: ScriptedEndpoint) -> None:
+    _, _, end = await ask(client, target(endpoint, "tools+length"), ASKS)
+    assert (end.finish_reason, end.calls) == ("length", ())
+
+
+@pytest.mark.parametrize("model", ["no-tools", "no-tool-parser", "strict"])
+async def test_an_endpoint_without_tools_is_asked_without_them_from_then_on(
+    client: EndpointClient, endpoint: ScriptedEndpoint, model: str
+) -> None:
+    asked = target(endpoint, model, base_url=endpoint.base_url)
+    text, _, end = await ask(client, asked, replace(ASKS, tool_choice="required"))
+    assert (text, end.calls) == (TEXT, ()) and "tools" in client.refused_fields(asked)
+    before = len(endpoint.requests)
+    await ask(client, asked, replace(ASKS, tool_choice="required"))
+    assert len(endpoint.requests) == before + 1 and not {"tools", "tool_choice"} & endpoint.requests[-1].keys()

@@ -35,6 +35,7 @@ async def test_a_capable_endpoint_has_a_line_for_everything() -> None:
         "seed": "yes",
         "reasoning": "no",
         "continuation": "yes",
+        "tools": "no",
     }
 
 
@@ -42,7 +43,29 @@ async def test_missing_seed_and_usage_and_hidden_thinking_are_seen() -> None:
     report = await probed("no-seed+no-usage+think")
     outcomes = {line.check: line.outcome for line in report.lines}
     assert (outcomes["seed"], outcomes["usage"], outcomes["reasoning"]) == ("no", "no", "yes")
-    assert report.established() == {"takes_seed": False, "continuation": "none", "thinking": "always"}
+    assert report.established() == {
+        "takes_seed": False,
+        "tools": False,
+        "continuation": "none",
+        "thinking": "always",
+    }
+
+
+@pytest.mark.parametrize(
+    ("model", "outcome"),
+    [
+        ("tools+repeats", "yes"),
+        ("tools+at-once+repeats", "yes"),
+        ("tools", "no"),  # it calls, and then says something else
+        ("plain", "no"),
+        ("no-tools", "no"),
+        ("tools+length", "no"),
+    ],
+)
+async def test_tools_are_believed_when_what_they_gave_is_in_the_answer(model: str, outcome: str) -> None:
+    report = await probed(model)
+    assert report.ok and report.established()["tools"] is (outcome == "yes")
+    assert next(line for line in report.lines if line.check == "tools").outcome == outcome
 
 
 async def test_a_wrong_key_is_a_report_not_an_exception() -> None:

@@ -74,9 +74,10 @@ def test_a_second_local_endpoint_is_not_made_default() -> None:
 
 def test_a_probe_is_kept_with_what_it_established() -> None:
     endpoint, local = services.save_endpoint(FIELDS), services.ensure_local_endpoint()
-    report = ProbeReport(True, (ProbeLine("seed", "no"),), {"takes_seed": False, "continuation": "none"})
+    report = ProbeReport(True, (ProbeLine("seed", "no"),), {"takes_seed": False, "continuation": "none", "tools": True})
     for each in (endpoint, local):
         services.store_probe(each.pk, report)
         each.refresh_from_db()
         assert each.probe_report["lines"] == [{"check": "seed", "outcome": "no", "detail": ""}] and each.probed_at
     assert not endpoint.takes_seed and local.takes_seed and local.continuation == "prefix_true"
+    assert endpoint.tools and not local.tools

@@ -32,6 +32,7 @@ FIELDS = {
     "price_output": "0.42",
     "continuation": "prefix_true",
     "thinking": "switched",
+    "tools": "on",
     "takes_seed": "on",
     "tokenizer_path": "",
     "is_enabled": "on",
@@ -59,6 +60,7 @@ def test_saved_endpoint_has_what_was_typed(client: Client) -> None:
     assert endpoint.base_url == "https://api.example.org/v1"
     assert (endpoint.model, endpoint.context_length, str(endpoint.price_output)) == ("deepseek-chat", 131072, "0.4200")
     assert (endpoint.thinking, endpoint.vision, endpoint.takes_seed) == ("switched", False, True)
+    assert endpoint.tools
     assert endpoint.is_default, "the first one"
     assert decrypt_key(endpoint.api_key_encrypted) == "sk-very-secret"
 
