@@ -54,7 +54,7 @@ def main() -> int:
     if not (VENV / "bin" / "uv").exists():
         raise Problem("uv is missing in .venv: type make setup")
     write_lock("dev", "pyproject.toml", "--extra", "dev", *upgrade)
-    for extra in ("web", "inference"):
+    for extra in ("web", "parse", "inference"):
         # The same versions as dev, so that one environment holds them all.
         write_lock(extra, "pyproject.toml", "--extra", extra, "--constraint", str(REQUIREMENTS / "dev.lock"), *upgrade)
     with tempfile.TemporaryDirectory() as folder:
