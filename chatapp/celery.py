@@ -16,8 +16,8 @@ app.conf.beat_schedule = {
         "task": "chatapp.accounts.tasks.remove_expired_sessions",
         "schedule": crontab(hour=3, minute=40),
     },
-    "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0},
-    "index-missed": {"task": "chatapp.files.tasks.index_missed", "schedule": 600.0},
+    "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0, "options": {"expires": 30}},
+    "index-missed": {"task": "chatapp.files.tasks.index_missed", "schedule": 600.0, "options": {"expires": 600}},
     "unsent-files": {
         "task": "chatapp.files.tasks.remove_unsent_files",
         "schedule": crontab(hour=3, minute=50),
