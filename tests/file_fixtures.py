@@ -1,11 +1,11 @@
-"""A place for files that ends with the test, the short way to put one there, and a web process that can be killed."""
+"""A place for files that ends with the test, the short way to put one there, and processes to kill."""
 
 import os
 import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 import httpx
@@ -54,28 +54,47 @@ def real_environment(services: Services, folder: Path) -> dict[str, str]:
     return {**{name: value for name, value in os.environ.items() if name != "DATABASE_URL_FILE"}, **ours}
 
 
-class Web:
-    """The web process of the table, on a free port; `kill` ends it as the kernel would."""
+class RealProcess:
+    """A process of the table, from `with` to its end; `kill` ends it as the kernel would."""
 
-    def __init__(self, env: dict[str, str]) -> None:
-        self._env = env
-        self._port = free_ports(1)[0]
-        self.url = f"http://127.0.0.1:{self._port}"
+    def __init__(self, env: dict[str, str], name: str, *options: str, **values: str) -> None:
+        [process] = [process for process in PROCESSES if process.name == name]
+        self._argv = [*process.argv(python=sys.executable, **values), *options]
+        self._env = {**env, **process.environment}
 
-    def __enter__(self) -> "Web":
-        [web] = [process for process in PROCESSES if process.name == "web"]
-        argv = web.argv(python=sys.executable, host="127.0.0.1", port=str(self._port))
-        self._process = subprocess.Popen([*argv, "--log-level", "warning"], cwd=ROOT, env=self._env)
-        wait_until("the web process answers", self._answers, 30)
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._argv, cwd=ROOT, env=self._env)
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def stop(self) -> None:
+        """As the supervisor asks for it."""
         self._process.terminate()
         self._process.wait(20)
 
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+class Web(RealProcess):
+    """On a free port."""
+
+    def __init__(self, env: dict[str, str]) -> None:
+        port = str(free_ports(1)[0])
+        super().__init__(env, "web", "--log-level", "warning", host="127.0.0.1", port=port)
+        self.url = f"http://127.0.0.1:{port}"
+
+    def __enter__(self) -> Self:
+        super().__enter__()
+        wait_until("the web process answers", self._answers, 30)
+        return self
 
     def peak_bytes(self) -> int:
         """The most memory it has ever held."""
