@@ -3,7 +3,11 @@
 A member is read by name from the archive itself, never written to a path of the archive's choosing.
 """
 
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from zipfile import BadZipFile, ZipFile
 
 from lxml import etree
@@ -14,12 +18,47 @@ ENCRYPTED_FLAG = 1
 OLE_SIGNATURE = bytes.fromhex("d0cf11e0a1b11ae1")
 # A real document has some hundreds.
 MAX_MEMBERS = 100_000
+CONTENT_TYPES = "[Content_Types].xml"
+
+# What a document with macros, a template or a slide show calls its main part -> what the libraries take.
+_VARIANTS = {
+    re.compile(
+        rb"application/vnd\.(ms-word\.(document\.macroEnabled|template\.macroEnabledTemplate)"
+        rb"|openxmlformats-officedocument\.wordprocessingml\.template)\.main\+xml"
+    ): b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml",
+    re.compile(
+        rb"application/vnd\.(ms-powerpoint\.(presentation|slideshow|template)\.macroEnabled"
+        rb"|openxmlformats-officedocument\.presentationml\.(slideshow|template))\.main\+xml"
+    ): b"application/vnd.openxmlformats-officedocument.presentationml.presentation.main+xml",
+}
 
 
 def checked(source: Source) -> Path:
     """The path, once its members were found to be no bomb and readable without a password. Raises Unparsable."""
     with opened(source.path, source.limits):
         return source.path
+
+
+@contextmanager
+def plain(source: Source) -> Iterator[Path]:
+    """As `checked`; of a document with macros, a template or a slide show, a copy under a plain document's type.
+
+    The libraries refuse the others by their type alone. Macros stay parts that nobody opens.
+    """
+    with opened(source.path, source.limits) as archive:
+        types = archive.read(CONTENT_TYPES) if CONTENT_TYPES in archive.namelist() else b""
+        plainer = types
+        for variant, known in _VARIANTS.items():
+            plainer = variant.sub(known, plainer)
+        if plainer == types:
+            yield source.path
+            return
+        with NamedTemporaryFile() as file:
+            with ZipFile(file, "w") as copy:
+                for name in dict.fromkeys(archive.namelist()):
+                    copy.writestr(name, plainer if name == CONTENT_TYPES else archive.read(name))
+            file.flush()
+            yield Path(file.name)
 
 
 def opened(path: Path, limits: Limits) -> ZipFile:

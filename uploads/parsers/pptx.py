@@ -10,7 +10,7 @@ from pptx import Presentation
 from pptx.exc import PackageNotFoundError
 
 from uploads.document import Block, Event, Progress, Source, Started, Unparsable
-from uploads.parsers.archive import checked
+from uploads.parsers.archive import plain
 from uploads.parsers.rows import text_of
 from uploads.place import Place
 
@@ -18,11 +18,11 @@ NOTES = 0
 
 
 def parse(source: Source) -> Iterator[Event]:
-    path = checked(source)
-    try:
-        slides = Presentation(str(path)).slides
-    except (PackageNotFoundError, KeyError) as error:
-        raise Unparsable("broken") from error
+    with plain(source) as path:
+        try:
+            slides = Presentation(str(path)).slides
+        except (PackageNotFoundError, KeyError) as error:
+            raise Unparsable("broken") from error
     if len(slides) > source.limits.max_pages:
         raise Unparsable("too_many_pages")
     yield Started("slide", len(slides))

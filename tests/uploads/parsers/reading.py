@@ -1,7 +1,9 @@
 """Reads a file with the parser of its type, as the fenced child does."""
 
+import re
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 from uploads.document import Block, Event, Limits, Source
 from uploads.parsers import parser_for
@@ -38,6 +40,20 @@ TYPES = {
     "bmp": "image/bmp",
     "heic": "image/heic",
 }
+
+
+def renamed_main_part(path: Path, to: Path, content_type: str) -> Path:
+    """A copy whose main part goes by another type, as Word and PowerPoint write macros, templates and shows."""
+    with ZipFile(path) as source, ZipFile(to, "w") as copy:
+        for name in source.namelist():
+            data = source.read(name)
+            if name == "[Content_Types].xml":
+                data, num = re.subn(
+                    rb"application/vnd\.[^\"]*\.(document|presentation)\.main\+xml", content_type.encode(), data
+                )
+                assert num == 1
+            copy.writestr(name, data)
+    return to
 
 
 def read(path: Path, media_type: str = "", **limits: Any) -> list[Event]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.uploads.parsers.reading import block_with, blocks_of, read
+from tests.uploads.parsers.reading import OFFICE, block_with, blocks_of, read, renamed_main_part
 from uploads.document import Block, Unparsable
 
 
@@ -37,6 +37,18 @@ def test_paragraphs_stand_under_their_headings(written: Path) -> None:
 
 def test_libreoffice_writes_the_same(saved: Path) -> None:
     check_report(blocks_of(saved / "report.docx"))
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/vnd.ms-word.document.macroEnabled.main+xml",
+        "application/vnd.ms-word.template.macroEnabledTemplate.main+xml",
+        f"{OFFICE}.wordprocessingml.template.main+xml",
+    ],
+)
+def test_macros_and_templates_read_as_documents(written: Path, tmp_path: Path, content_type: str) -> None:
+    check_report(blocks_of(renamed_main_part(written / "report.docx", tmp_path / "a.docx", content_type)))
 
 
 def test_a_document_cut_short_is_broken(written: Path, tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.uploads.parsers.reading import block_with, blocks_of, read
+from tests.uploads.parsers.reading import OFFICE, block_with, blocks_of, read, renamed_main_part
 from uploads.document import Progress, Started, Unparsable
 
 
@@ -31,6 +31,20 @@ def test_libreoffice_writes_the_same(saved: Path) -> None:
     assert block_with("Low on slide 2", blocks).place == {"kind": "slide", "slide": 2, "shape": 3}
     assert block_with("Low on slide 2", blocks).headings == ("Title of slide 2",)
     assert block_with("Said on slide 3", blocks).place == {"kind": "slide", "slide": 3, "shape": 0}
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/vnd.ms-powerpoint.presentation.macroEnabled.main+xml",
+        "application/vnd.ms-powerpoint.slideshow.macroEnabled.main+xml",
+        f"{OFFICE}.presentationml.slideshow.main+xml",
+        f"{OFFICE}.presentationml.template.main+xml",
+    ],
+)
+def test_macros_shows_and_templates_read_as_presentations(written: Path, tmp_path: Path, content_type: str) -> None:
+    path = renamed_main_part(written / "deck.pptx", tmp_path / "a.pptx", content_type)
+    assert blocks_of(path) == blocks_of(written / "deck.pptx")
 
 
 def test_slides_are_the_unit(written: Path) -> None:
