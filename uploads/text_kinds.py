@@ -20,7 +20,7 @@ BOMS = {
 # Others may have slipped in, as the bell does into logs of terminals.
 FEW = 0.05
 CONTINUATIONS = bytes(range(0x80, 0xC0))
-CONTROLS = bytes(set(range(32)) - set(b"\t\n\r\f\b\x0b\x1b\x1a"))
+CONTROLS = bytes({*range(32), 127} - set(b"\t\n\r\f\b\x0b\x1b\x1a"))
 
 # All of these run over what a stranger wrote: every repetition is bounded, or cannot match what follows it.
 HTML = re.compile(r"(?i)<!doctype\s{1,9}html\b|<(html|head|body)[\s>]")

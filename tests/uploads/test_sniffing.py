@@ -123,6 +123,7 @@ BINARY = [
     (lambda: zipped({"a.txt": b"hello"}), None),
     (lambda: zipped({}), None),
     (lambda: b"\x7fELF" + bytes(200), None),
+    (lambda: b"\x7fELF", None),
     (lambda: b"MZ" + bytes(200), None),
     (lambda: compound({"Something": b""}), None),
     (lambda: picture("ICO"), None),

@@ -3,7 +3,6 @@
 Everything in a mail is a paragraph of it; an attachment's name stands among the headings of its text.
 """
 
-import mimetypes
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email import message_from_binary_file
@@ -16,13 +15,14 @@ from tempfile import NamedTemporaryFile
 from typing import cast
 
 from uploads.document import Block, Event, Progress, Source, Started, Unparsable, Unreadable
-from uploads.parsers import MODULES, parser_for
+from uploads.parsers import parser_for
 from uploads.parsers.compound import opened
 from uploads.parsers.elements import blocks
 from uploads.parsers.outline import Outline
 from uploads.parsers.partitioning import partitioner
 from uploads.parsers.promise import kept
 from uploads.place import ParagraphPlace
+from uploads.sniffing import sniff
 
 OUTLOOK = "application/vnd.ms-outlook"
 MAIL = "message/rfc822"
@@ -33,9 +33,11 @@ MAX_DEPTH = 3
 
 @dataclass(frozen=True, slots=True)
 class Attached:
+    """`is_mail`: a part of the mail's own structure says so. Of all others the type is in the bytes."""
+
     name: str
-    media_type: str
     data: bytes
+    is_mail: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,11 @@ def _attachment(
     with NamedTemporaryFile() as file:
         file.write(attached.data)
         file.flush()
-        inner = Source(Path(file.name), attached.media_type, attached.name, source.limits)
+        media_type = MAIL if attached.is_mail else sniff(Path(file.name), attached.name)
+        if media_type is None:
+            yield Unreadable(number, "unsupported")
+            return
+        inner = Source(Path(file.name), media_type, attached.name, source.limits)
         try:
             is_whole = True
             for event in _inner(inner, depth):
@@ -101,7 +107,7 @@ def _internet(path: Path) -> Mail:
         raise Unparsable("broken")
     head = [(name, str(message.get(name, ""))) for name in ("From", "To", "Cc", "Date", "Subject")]
     attached = [
-        Attached(name, _type_of(name, part.get_content_type()), _bytes(part))
+        Attached(name, _bytes(part), part.get_content_type() == MAIL)
         for part in message.iter_attachments()
         if (name := part.get_filename() or "") or part.get_content_type() == MAIL
     ]
@@ -128,13 +134,6 @@ def _outlook(path: Path) -> Mail:
         ("Subject", message.subject),
     ]
     attached = [
-        Attached(name, _type_of(name, item.mime_type or ""), item.file_bytes or b"")
-        for item in message.attachments
-        if (name := item.file_name or "")
+        Attached(name, item.file_bytes or b"") for item in message.attachments if (name := item.file_name or "")
     ]
     return Mail(head, message.subject, attached)
-
-
-def _type_of(name: str, declared: str) -> str:
-    """What the sender said, or what the name says where that says nothing."""
-    return declared if declared.lower() in MODULES else mimetypes.guess_type(name)[0] or declared

@@ -65,11 +65,21 @@ def test_attachments_are_read_by_their_own_parsers(written: Path, tmp_path: Path
     assert block_with("mole", blocks).place["kind"] == "paragraph"
 
 
-def test_an_attachment_that_cannot_be_read_does_not_spoil_the_mail(tmp_path: Path) -> None:
+def test_an_attachment_is_what_it_holds_not_what_the_sender_calls_it(written: Path, tmp_path: Path) -> None:
     mail = letter()
-    mail.add_attachment(
-        b"PK\x03\x04 torn", maintype="application", subtype=TYPES["docx"].split("/")[1], filename="a.docx"
-    )
+    report = (written / "report.docx").read_bytes()
+    mail.add_attachment(report, maintype="application", subtype="pdf", filename="report.pdf")
+    mail.add_attachment(b"\x7fELF" + bytes(100), maintype="text", subtype="plain", filename="notes.txt")
+    path = saved(mail, tmp_path / "a.eml")
+    assert block_with("Chapter 2 opens", blocks_of(path)).headings[1] == "report.pdf"
+    assert [event for event in read(path) if isinstance(event, Unreadable)] == [Unreadable(3, "unsupported")]
+
+
+def test_an_attachment_that_cannot_be_read_does_not_spoil_the_mail(written: Path, tmp_path: Path) -> None:
+    mail = letter()
+    report = (written / "report.docx").read_bytes()
+    torn = report[: len(report) // 2]
+    mail.add_attachment(torn, maintype="application", subtype=TYPES["docx"].split("/")[1], filename="a.docx")
     mail.add_attachment(b"\x7fELF", maintype="application", subtype="octet-stream", filename="program")
     events = read(saved(mail, tmp_path / "a.eml"))
     assert [event for event in events if isinstance(event, Unreadable)] == [
