@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 
-from ops import stamps
+from ops import debian, stamps
 from ops.console import run_shown, say
 from ops.data import ROOT
 from ops.environment import DEFAULT_MODEL
@@ -61,6 +61,8 @@ def _set_up(purpose: str, environ: Mapping[str, str]) -> None:
     if not environ.get("SONDE_MODEL_DIR"):
         _default_model()
     _native_decoder()
+    if purpose == "run":
+        _ocr()
 
 
 def _step(name: str, inputs: list[Path | str], do: Callable[[], None], product: Path) -> None:
@@ -178,6 +180,22 @@ def _native_decoder() -> None:
     _step(
         "native", [*sources, *compilers], lambda: run_shown("decoder in C++, where there is a compiler", argv), PYTHON
     )
+
+
+def _ocr() -> None:
+    """Tried once: without it pages are read by RapidOCR, which is a Python package."""
+    if shutil.which("tesseract") and not (debian.can_install() and debian.missing(debian.OCR)):
+        return
+    _step("ocr", list(debian.OCR), _install_ocr, PYTHON)
+
+
+def _install_ocr() -> None:
+    if not debian.can_install():
+        say(f"  text in pictures is read by RapidOCR; twice as fast: sudo {' '.join(debian.command(debian.OCR))}")
+        return
+    say("  OCR: tesseract with English, German and Chinese (30 MB to fetch) ...")
+    if problem := debian.install(debian.OCR):
+        say(f"    {problem}\n    Text in pictures is read by RapidOCR instead.")
 
 
 def _import_model() -> None:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ops import debian
 from ops.console import say
 from ops.data import ROOT
 from ops.problem import exit_with
@@ -23,8 +24,7 @@ LINT = {
     "ruff check": [str(BIN / "ruff"), "check", "."],
     "mypy": [str(BIN / "mypy")],
 }
-# Chinese has to be drawn, not boxed, and emoji are text too.
-SYSTEM_PACKAGES = ("chromium", "fonts-noto-cjk", "fonts-noto-color-emoji")
+SYSTEM_PACKAGES = (*debian.BROWSER, *debian.OCR, *debian.OFFICE)
 CJK_FONTS = Path("/usr/share/fonts/opentype/noto")
 
 
@@ -32,7 +32,7 @@ def main() -> int:
     in_ci = os.environ.get("CI", "").lower() in {"1", "true"}
     only_lint = sys.argv[1:] == ["lint"]
     set_up("test")
-    skipped = "" if only_lint else _provide_browser()
+    skipped = "" if only_lint else _provide_programs()
     steps = dict(LINT)
     if not only_lint:
         steps["JavaScript"] = ["env", "NODE_OPTIONS=--test-reporter=spec", "npm", "test", "--silent"]
@@ -72,20 +72,24 @@ def _run(name: str, argv: Sequence[str]) -> tuple[int, str]:
     return process.returncode, last
 
 
-def _provide_browser() -> str:
-    """Chromium and fonts, installed if we may. Returns why the browser tests must be skipped, or nothing."""
-    if shutil.which("chromium") and CJK_FONTS.exists():
-        return ""
-    install = ["apt-get", "install", "-y", "--no-install-recommends", *SYSTEM_PACKAGES]
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        return f"Chromium or its fonts are missing; type: sudo {' '.join(install)}"
-    say("  system packages for the browser tests: chromium and fonts (about 250 MB to fetch) ...")
-    environ = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    for argv in (["apt-get", "update", "-q"], [*install, "-q"]):
-        done = subprocess.run(argv, env=environ, capture_output=True, text=True)
-    if done.returncode != 0:
-        return f"{' '.join(install)} failed: {done.stderr.strip()[-300:]}"
-    return ""
+def _provide_programs() -> str:
+    """Chromium, LibreOffice, tesseract and fonts, installed if we may. Returns why the browser tests must be skipped.
+
+    The tests of parsers skip themselves for what is missing, and fail on it with CI=true.
+    """
+    lacking = [] if _has_everything() else debian.missing(SYSTEM_PACKAGES)
+    if lacking and debian.can_install():
+        say(f"  system packages for the tests: {' '.join(lacking)} (up to 350 MB to fetch) ...")
+        problem = debian.install(lacking)
+    else:
+        problem = f"missing here; type: sudo {' '.join(debian.command(lacking))}" if lacking else ""
+    if problem:
+        say(f"  {problem}")
+    return "" if shutil.which("chromium") and CJK_FONTS.exists() else problem or "Chromium or its fonts are missing"
+
+
+def _has_everything() -> bool:
+    return CJK_FONTS.exists() and all(shutil.which(program) for program in ("chromium", "soffice", "tesseract"))
 
 
 if __name__ == "__main__":
