@@ -78,7 +78,7 @@ class Limits:
     max_pixels: int = 200_000_000  # of one image; a 600 dpi A3 page has 70 million
     max_characters: int = 50_000_000
     ocr_languages: tuple[str, ...] = ("eng", "deu", "chi_sim")
-    page_seconds: float = 60.0  # of OCR for one page, after which it counts as unreadable
+    page_seconds: float = 60.0  # of the processor, for OCR of one page, after which it counts as unreadable
 
 
 @dataclass(frozen=True, slots=True)

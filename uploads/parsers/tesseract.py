@@ -6,14 +6,16 @@ likelier ones first, and only its doubtful lines by the others.
 
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from itertools import groupby
-from time import monotonic
+from math import ceil
 
 from PIL import Image
 
@@ -62,48 +64,47 @@ class Tesseract:
         self._page_seconds = page_seconds
 
     def read(self, image: Image.Image) -> list[Paragraph]:
-        deadline = monotonic() + self._page_seconds
-        first = self._likely or self._probed(image, deadline)
-        lines = _run(image, first, deadline)
+        first = self._likely or self._probed(image)
+        lines = self._run(image, first)
         doubtful = [line for line in lines if line.confidence < DOUBTFUL]
         for other in self._groups:
             if other == first or not doubtful:
                 continue
-            again = _run(_only(image, doubtful), other, deadline)
+            again = self._run(_only(image, doubtful), other)
             lines = [_better(line, again) if line in doubtful else line for line in lines]
         self._likely = first
         # Tesseract's own paragraphs are often single lines.
         sure = (Line(line.text, line.box, line.box[3] - line.box[1]) for line in lines if line.confidence >= NOISE)
         return list(paragraphs_by_pitch(sure))
 
-    def _probed(self, image: Image.Image, deadline: float) -> str:
+    def _probed(self, image: Image.Image) -> str:
         """The languages that are surest of the darkest stripe."""
         if len(self._groups) == 1:
             return self._groups[0]
         stripe = _darkest_stripe(image)
         for group in self._groups:
-            lines = _run(stripe, group, deadline)
+            lines = self._run(stripe, group)
             if lines and sum(line.confidence for line in lines) / len(lines) >= DOUBTFUL:
                 return group
         return self._groups[0]
 
-
-def _run(image: Image.Image, languages: str, deadline: float) -> list[Found]:
-    data = BytesIO()
-    image.save(data, "PPM")
-    argv = [PROGRAM, "stdin", "stdout", "-l", languages, "--dpi", "200", "--psm", "3", "tsv"]
-    try:
+    def _run(self, image: Image.Image, languages: str) -> list[Found]:
+        """Time is counted on the processor: on a busy machine a page may wait for minutes and be no slower to read."""
+        data = BytesIO()
+        image.save(data, "PPM")
+        argv = [PROGRAM, "stdin", "stdout", "-l", languages, "--dpi", "200", "--psm", "3", "tsv"]
+        seconds = ceil(self._page_seconds)
         done = subprocess.run(
             argv,
             input=data.getvalue(),
             capture_output=True,
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-            timeout=max(deadline - monotonic(), 0.1),
-            check=True,
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
         )
-    except subprocess.TimeoutExpired as error:
-        raise TooSlow from error
-    return list(_lines(done.stdout.decode("utf-8", errors="replace"), image.width, image.height))
+        if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+            raise TooSlow
+        done.check_returncode()
+        return list(_lines(done.stdout.decode("utf-8", errors="replace"), image.width, image.height))
 
 
 def _lines(tsv: str, width: int, height: int) -> Iterator[Found]:

@@ -146,13 +146,13 @@ def write_marked_pdf(path: Path, turn: int = 0) -> None:
     canvas.save()
 
 
-def page_image(lines: list[str], font: Path = LATIN_FONT, size: int = 30) -> Image.Image:
+def page_image(lines: list[str], font: Path = LATIN_FONT, size: int = 30, pitch: int = 52) -> Image.Image:
     """A page of A4 at 200 dpi."""
     image = Image.new("L", (1654, 2339), 255)
     draw = ImageDraw.Draw(image)
     face = ImageFont.truetype(str(font), size)
     for index, line in enumerate(lines):
-        draw.text((150, 200 + index * 52), line, font=face, fill=0)
+        draw.text((150, 200 + index * pitch), line, font=face, fill=0)
     return image
 
 
