@@ -4,12 +4,15 @@ Their sections carry the same anchor in every language: that is what makes them 
 """
 
 import subprocess
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bs4 import BeautifulSoup, Tag
+from bs4 import BeautifulSoup, Tag, XMLParsedAsHTMLWarning
+
+warnings.filterwarnings("ignore", category=XMLParsedAsHTMLWarning)  # these pages are XHTML, which HTML parsers read
 
 LANGUAGES = ("en", "de", "fr", "zh-cn", "ja")
 FAQ_VERSION, REFERENCE_VERSION = "11.1", "2.100"
@@ -47,7 +50,7 @@ def read_manual(folder: Path, language: str) -> list[ManualBlock]:
     """Both books in this language, as one source: its paragraphs are counted through."""
     blocks: list[ManualBlock] = []
     for page in _pages(folder, language):
-        soup = BeautifulSoup(page.read_bytes(), "lxml")
+        soup = BeautifulSoup(page.read_bytes(), "lxml", from_encoding="utf-8")
         for element in soup.find_all(["p", "pre", "table", "dt"]):
             blocks.extend(_blocks(element, len(blocks) + 1))
     return blocks
