@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
 
 from search.ranking import Ranked
 from search.scope import Filter
@@ -16,10 +16,13 @@ MAX_TERMS = 48
 CANDIDATES = 2000
 _PREFIX_LENGTH = 6  # a word this long also finds the longer ones that begin with it
 _WEIGHTS = "{0.6,0.6,0.6,1.0}"  # of D, C, B, A: headings are A
+_RANKED = 200
 _ONCE = 0.6 / 1.6449  # what ts_rank says of a word that stands in the text once
 _STATISTICS_S = 600.0
 _SIMILAR = 0.45  # trigram similarity of a misspelt word; instalation ~ installation 0.69, recieve ~ receive 0.45
 _MAX_SIMILAR = 6
+_MAX_MISSING = 4  # words looked up so, the longest
+_PART_LENGTH = 5  # a shorter one is a part of too many
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,22 +59,30 @@ def _term(text: str) -> Term:
 def _search(asked: Sequence[Term], scope: Filter, size: int, limit: int) -> tuple[list[Ranked], list[Term]]:
     """The best passages, and which of the words none of the scope's passages holds."""
     narrow = " | ".join(term.query for term in _narrowing(asked, size))
-    ranks = ", ".join(f"ts_rank(%s, terms, %s::tsquery) AS r{n}" for n in range(len(asked)))
-    counts = ", ".join(f"count(*) FILTER (WHERE r{n} > 0) AS n{n}" for n in range(len(asked)))
-    # Robertson's inverse document frequency, in this scope; ts_rank gives a word's weight, a little more for repeats.
-    rarity = [f"ln(1 + (%s + 0.5) / (greatest(n{n}, %s) + 0.5))" for n in range(len(asked))]
-    score = " + ".join(f"r{n} * {rare}" for n, rare in enumerate(rarity))
-    ideal = f"{_ONCE} * ({' + '.join(rarity)})"
+    numbers = range(len(asked))
+    # Robertson's inverse document frequency, in this scope.
+    rarity = [f"ln(1 + (%s + 0.5) / (greatest(n{n}, %s) + 0.5))" for n in numbers]
+    # Whether a word is there is told ten times as fast as its rank: only the best have their ranks looked at.
     sql = f"""
         WITH hit AS MATERIALIZED (
-            SELECT id, {ranks} FROM search_passage WHERE terms @@ %s::tsquery AND {scope.sql}
-        ), counted AS (SELECT {counts} FROM hit)
-        SELECT id, ({score}) / ({ideal}) AS share, {", ".join(f"n{n}" for n in range(len(asked)))}
-        FROM hit, counted ORDER BY share DESC, id LIMIT %s
+            SELECT id, {", ".join(f"(terms @@ %s::tsquery)::int AS h{n}" for n in numbers)}
+            FROM search_passage WHERE terms @@ %s::tsquery AND {scope.sql}
+        ), counted AS MATERIALIZED (
+            SELECT {", ".join(f"n{n}, {rare} AS i{n}" for n, rare in enumerate(rarity))}
+            FROM (SELECT {", ".join(f"sum(h{n}) AS n{n}" for n in numbers)} FROM hit) AS sums
+        ), best AS MATERIALIZED (
+            SELECT id FROM hit, counted ORDER BY {" + ".join(f"h{n} * i{n}" for n in numbers)} DESC, id LIMIT {_RANKED}
+        )
+        SELECT id,
+            ({" + ".join(f"ts_rank(%s, terms, %s::tsquery) * i{n}" for n in numbers)})
+            / ({_ONCE} * ({" + ".join(f"i{n}" for n in numbers)})) AS share,
+            {", ".join(f"n{n}" for n in numbers)}
+        FROM best JOIN search_passage USING (id), counted ORDER BY share DESC, id LIMIT %s
     """
-    params: list[Any] = [value for term in asked for value in (_WEIGHTS, term.query)]
+    params: list[Any] = [term.query for term in asked]
     params += [narrow, *scope.params]
-    params += [value for term in asked for value in (size, size * term.expected)] * 2
+    params += [value for term in asked for value in (size, size * term.expected)]
+    params += [value for term in asked for value in (_WEIGHTS, term.query)]
     with connection.cursor() as cursor:
         cursor.execute(sql, [*params, limit])
         rows = cursor.fetchall()
@@ -96,18 +107,22 @@ def _near_terms(missing: Sequence[str]) -> dict[str, Term]:
     """For words that stand nowhere in the scope: words spelt alike, and compounds that hold them."""
     if not missing:
         return {}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            """
-            SELECT asked, array_agg(term) FROM unnest(%s::text[]) AS asked, LATERAL (
-                SELECT term FROM search_word
-                WHERE term %% asked OR (length(asked) >= 5 AND term LIKE '%%' || asked || '%%')
-                ORDER BY similarity(term, asked) DESC, term LIMIT %s
-            ) AS near GROUP BY asked
-            """,
-            [list(missing), _MAX_SIMILAR],
-        )
-        return {asked: Term(asked, " | ".join(f"'{term}'" for term in near), 0.0) for asked, near in cursor.fetchall()}
+    longest = sorted(missing, key=len)[-_MAX_MISSING:]
+    # A query for each word, with the word written in it: joined to a list of words, the trigram index is not used.
+    one = "SELECT %s AS asked, term, similarity(term, %s) AS alike FROM search_word WHERE term"
+    sql, params = [], list[str]()
+    for word in longest:
+        sql.append(f"({one} %% %s)")
+        params += [word, word, word]
+        if len(word) >= _PART_LENGTH:
+            sql.append(f"({one} LIKE %s)")
+            params += [word, word, f"%{word}%"]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('pg_trgm.similarity_threshold', %s, true)", [str(_SIMILAR)])
+        cursor.execute(f"{' UNION '.join(sql)} ORDER BY asked, alike DESC, term", params)
+        near = [(asked, term) for asked, term, _ in cursor.fetchall()]
+    found = {word: [f"'{term}'" for asked, term in near if asked == word][:_MAX_SIMILAR] for word in longest}
+    return {word: Term(word, " | ".join(queries), 0.0) for word, queries in found.items() if queries}
 
 
 class _Shares:
