@@ -1,9 +1,14 @@
 """Files in a browser's hands: made by real programs, chosen, dropped and pasted; and what the page sends of them."""
 
+import io
 import json
 import os
+from collections.abc import Sequence
 from typing import Any, TypedDict
 
+import docx
+import openpyxl
+import pptx
 from playwright.sync_api import Browser, Locator, Page, WebSocket
 
 PARAGRAPH = (
@@ -41,6 +46,47 @@ def print_pdf(browser: Browser, num_pages: int) -> bytes:
     printed = page.pdf(format="A4")
     page.close()
     return printed
+
+
+def pdf_file(browser: Browser, name: str, *pages: str) -> NamedFile:
+    """A PDF of these texts, one a page, printed by Chromium."""
+    page = browser.new_page()
+    sheets = "".join(f"<section style='break-after: page'><p>{text}</p></section>" for text in pages)
+    page.set_content(f"<body style='font: 16px serif'>{sheets}</body>")
+    printed = page.pdf(format="A4", margin={"top": "40mm", "left": "25mm", "right": "25mm"})
+    page.close()
+    return {"name": name, "mimeType": "application/pdf", "buffer": printed}
+
+
+def docx_file(name: str, *paragraphs: str) -> NamedFile:
+    document = docx.Document()
+    document.add_heading("Harbour rules", 1)
+    for paragraph in paragraphs:
+        document.add_paragraph(paragraph)
+    return {"name": name, "mimeType": "", "buffer": _saved(document)}
+
+
+def pptx_file(name: str, *slides: str) -> NamedFile:
+    deck = pptx.Presentation()
+    for number, text in enumerate(slides, start=1):
+        slide = deck.slides.add_slide(deck.slide_layouts[1])
+        slide.shapes.title.text = f"Part {number}"
+        slide.placeholders[1].text = text
+    return {"name": name, "mimeType": "", "buffer": _saved(deck)}
+
+
+def xlsx_file(name: str, sheet: str, rows: Sequence[Sequence[object]]) -> NamedFile:
+    book = openpyxl.Workbook()
+    book.active.title = sheet
+    for row in rows:
+        book.active.append(list(row))
+    return {"name": name, "mimeType": "", "buffer": _saved(book)}
+
+
+def _saved(document: Any) -> bytes:
+    stream = io.BytesIO()
+    document.save(stream)
+    return stream.getvalue()
 
 
 class Tray:

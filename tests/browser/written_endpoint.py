@@ -8,7 +8,7 @@ PIECE = 7  # characters a chunk: blocks, formulas and escapes are cut in all pla
 
 
 class WrittenEndpoint(ScriptedEndpoint):
-    """`answers[question] = text`; questions without one get the usual words."""
+    """`answers[question] = text`; questions without one get the usual words. Passages may stand before a question."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -16,7 +16,7 @@ class WrittenEndpoint(ScriptedEndpoint):
 
     def _words(self, script: Script, body: dict[str, Any]) -> list[dict[str, Any]]:
         questions = [message["content"] for message in body["messages"] if message["role"] == "user"]
-        text = self.answers.get(questions[-1])
+        text = next((text for question, text in self.answers.items() if _asks(questions[-1], question)), None)
         if text is None:
             return super()._words(script, body)
         last = body["messages"][-1]
@@ -25,3 +25,7 @@ class WrittenEndpoint(ScriptedEndpoint):
         pieces = [{"content": text[at : at + PIECE]} for at in range(0, len(text), PIECE)]
         thoughts = [{"reasoning_content": "First the bottom, "}, {"reasoning_content": "then the line."}]
         return thoughts + pieces if "reasoning-content" in script else pieces
+
+
+def _asks(content: str, question: str) -> bool:
+    return content == question or content.endswith(f"\n\n{question}")
