@@ -58,6 +58,15 @@ def pdf_file(browser: Browser, name: str, *pages: str) -> NamedFile:
     return {"name": name, "mimeType": "application/pdf", "buffer": printed}
 
 
+def png_file(browser: Browser, name: str, *lines: str) -> NamedFile:
+    """A picture of these lines, as of a printed page."""
+    page = browser.new_page(viewport={"width": 1100, "height": 700})
+    page.set_content(f"<body style='font: 28px serif; margin: 60px'>{''.join(f'<p>{line}</p>' for line in lines)}")
+    picture = page.screenshot()
+    page.close()
+    return {"name": name, "mimeType": "image/png", "buffer": picture}
+
+
 def docx_file(name: str, *paragraphs: str) -> NamedFile:
     document = docx.Document()
     document.add_heading("Harbour rules", 1)

@@ -7,7 +7,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from chatapp.endpoints.models import Endpoint
 from tests.browser.chat import Chat
-from tests.browser.files import NamedFile, Tray, docx_file, pdf_file, pptx_file, text_file, xlsx_file
+from tests.browser.files import NamedFile, Tray, docx_file, pdf_file, png_file, pptx_file, text_file, xlsx_file
 from tests.browser.site import Site
 from tests.browser.written_endpoint import WrittenEndpoint
 
@@ -22,6 +22,7 @@ FILES: dict[str, Callable[[Browser], NamedFile]] = {
     "paragraph": lambda browser: docx_file("rules.docx", LEATHER, BELL, FISH),
     "slide": lambda browser: pptx_file("talk.pptx", LEATHER, BELL, FISH),
     "lines": lambda browser: text_file("notes.txt", f"{LEATHER}\n\n{BELL}\n\n{FISH}\n"),
+    "region": lambda browser: png_file(browser, "letter.png", LEATHER, BELL, FISH),
     "cells": lambda browser: xlsx_file("costs.xlsx", "Costs", ROWS),
 }
 PANEL = "[data-panel]"
@@ -50,7 +51,7 @@ def test_mark_opens_its_source_at_the_place(
     panel = chat.page.locator(PANEL)
     expect(panel.get_by_role("heading", name=file["name"])).to_be_visible()
     expect(panel.locator("[data-source]")).to_have_attribute("data-source-kind", kind)
-    place = panel.locator(".place" if kind == "page" else ".source__hit").first
+    place = panel.locator(".place" if kind in ("page", "region") else ".source__hit").first
     expect(place).to_be_in_viewport()
     if kind == "page":
         expect(panel.locator(".pdf__page[data-page='1']")).to_have_attribute("data-drawn", "")
@@ -60,6 +61,11 @@ def test_mark_opens_its_source_at_the_place(
         assert (
             marked["y"] - 4 <= written["y"] and written["y"] + written["height"] <= marked["y"] + marked["height"] + 4
         )
+    elif kind == "region":
+        picture, marked = panel.locator("img").bounding_box(), place.bounding_box()
+        assert picture and marked and picture["width"] > 300
+        assert picture["y"] < marked["y"] < picture["y"] + picture["height"] / 2, "the first line is at the top"
+        assert marked["width"] > picture["width"] / 2
     elif kind == "cells":
         expect(panel.locator(".source__hit").filter(has_text="line 3")).to_be_visible()
         expect(panel.locator("thead")).to_contain_text("A")
@@ -84,6 +90,18 @@ def test_marks_follow_their_first_use_and_the_list_below_follows_them(
     expect(rows.first).to_contain_text("bell of bronze")
     chat.page.reload()
     expect(chat.text().locator("button.mark")).to_have_text(["1", "2", "1"])
+
+
+def test_what_was_read_is_open_where_the_answer_cites_nothing(
+    tray: Tray, chat: Chat, browser: Browser, endpoint: WrittenEndpoint
+) -> None:
+    endpoint.answers[QUESTION] = "I do not know."
+    long = "\n\n".join(f"{number}. {BELL} {FISH}" for number in range(2000))
+    _ask_about(tray, chat, text_file("long.txt", f"{LEATHER}\n\n{long}"))
+    rows = chat.answers.last.locator("[data-uncited] [data-number]")
+    expect(rows.filter(has_text="two strips of leather")).to_be_visible()
+    rows.filter(has_text="two strips of leather").get_by_role("button").click()
+    expect(chat.page.locator(PANEL).locator(".source__hit").first).to_be_in_viewport()
 
 
 def test_panel_is_left_by_escape_and_gives_the_focus_back(

@@ -13,16 +13,18 @@ export class Chips {
   #set
   #onText
   #canRemove
+  #note
   #announcer = find("[data-files-announcer]")
   #elements = new Map() // key -> element
   #states = new Map() // key -> state that was last shown
 
   // `onText(item, file)` puts a pasted text back into the field; without it there is no such button.
-  // `canRemove()`: a question on its way has named its files already.
-  constructor({ list, set, onText = null, canRemove = () => true }) {
+  // `canRemove()`: a question on its way has named its files already. `note(item)`: more to say of one that is ready.
+  constructor({ list, set, onText = null, canRemove = () => true, note = () => "" }) {
     this.#list = list
     this.#onText = onText
     this.#canRemove = canRemove
+    this.#note = note
     onAction(list, {
       "chip-remove": (button) => this.#remove(keyOf(button)),
       "chip-retry": (button) => this.#set.retry(keyOf(button)),
@@ -50,7 +52,7 @@ export class Chips {
 
   #showItem(item) {
     const chip = this.#elements.get(item.key) ?? this.#make(item)
-    const words = stateWords(item)
+    const words = stateWords(item, this.#note(item))
     const more = missingWords(item)
     const bar = find("[data-chip-bar]", chip)
     const percent = progressOf(item)

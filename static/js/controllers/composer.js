@@ -39,6 +39,7 @@ export class Composer {
     this.#text.value = drafts.read(chat.conversation)
     this.#listen()
     if (this.#endpoint) this.#endpointChosen()
+    else this.#files.canSee = this.#form.dataset.vision === "true"
   }
 
   focus() {
@@ -148,10 +149,11 @@ export class Composer {
   }
 
   #endpointChosen() {
-    const { thinking, contextLength, note } = this.#endpoint.selectedOptions[0].dataset
+    const { thinking, contextLength, note, vision } = this.#endpoint.selectedOptions[0].dataset
     this.#think.hidden = thinking !== "switched"
     find("[data-endpoint-note]").textContent = note
     this.#gauge.length(Number(contextLength))
+    this.#files.canSee = vision === "true"
   }
 }
 

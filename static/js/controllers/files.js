@@ -1,6 +1,7 @@
 // The files beside the text: takes them in, keeps them with their draft, asks how far they are, and shows whether they fit.
 
 import { find } from "../helpers/dom.js"
+import { iconOf } from "../helpers/file_words.js"
 import { csrfToken, getJson, post } from "../helpers/http.js"
 import { t } from "../helpers/strings.js"
 import { FileSet } from "../models/file_set.js"
@@ -18,6 +19,7 @@ export class Files {
   #poll = new StatePoll({ ids: () => [...this.#sets].flatMap((set) => set.movingIds), ask: (ids) => this.#ask(ids) })
   #chips
   #moving = new Set() // ids that were on their way when it was last looked
+  #canSee = false
   #listeners = []
 
   constructor({ chat, drafts, onText }) {
@@ -27,7 +29,8 @@ export class Files {
     this.#limits = { maxBytes: Number(maxMb) * 1024 * 1024, maxFiles: Number(maxFiles), words: (code) => this.#words(code) }
     this.set = this.make(chat.canWrite ? drafts.readFiles(chat.conversation) : [])
     if (!chat.canWrite) return
-    this.#chips = new Chips({ list: find("[data-chips]", this.#form), set: this.set, onText })
+    const note = (item) => (iconOf(item) === "file-image" && !this.#canSee ? t("only the text in it is read") : "")
+    this.#chips = new Chips({ list: find("[data-chips]", this.#form), set: this.set, onText, note })
     startTaking({ form: this.#form, text: find("[data-text]"), onFiles: (files, options) => this.set.add(files, options) })
     addEventListener("online", () => this.#sets.forEach((set) => set.retryNow()))
     addEventListener("beforeunload", (event) => { if ([...this.#sets].some((set) => set.isSending)) event.preventDefault() })
@@ -37,6 +40,13 @@ export class Files {
 
   on(listener) {
     this.#listeners.push(listener)
+  }
+
+  // Whether the chosen model understands pictures. Where it does not, their chips say so.
+  set canSee(canSee) {
+    this.#canSee = canSee
+    this.#chips?.update()
+    this.#changed()
   }
 
   // A set whose files are uploaded and asked about, until `drop`.

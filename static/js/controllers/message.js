@@ -107,7 +107,7 @@ export class MessageView {
   // The text has been drawn: the list below follows the numbers in it, and its sentences get their verdicts.
   #drawn() {
     const list = find("[data-sources-list]", this.element)
-    if (list) arrange(list, this.#markdown.numbers)
+    if (list) arrange(list, this.#markdown.numbers, isEnded(this.message.status))
     const { checks } = this.element.dataset
     if (!checks || isOpen(this.message.status)) return
     const count = showDoubts(find("[data-part=text]", this.element), this.message.text, JSON.parse(checks))
@@ -146,8 +146,9 @@ export class MessageView {
   }
 }
 
-// The cited ones by the numbers that their marks show, then those that were only read.
-function arrange(list, numbers) {
+// The cited ones by the numbers that their marks show, then those that were only read. Where an answer cites none, as
+// small models do, what was read is the evidence: it is open then.
+function arrange(list, numbers, isDone) {
   const rows = findAll("[data-number]", list).map((row) => ({ row, number: Number(row.dataset.number) }))
   const shown = ({ number }) => numbers.shown(number)
   const cited = rows.filter(shown).sort((a, b) => shown(a) - shown(b))
@@ -156,12 +157,17 @@ function arrange(list, numbers) {
   find("[data-uncited]", list).append(...others.map(({ row }) => row))
   for (const row of rows) find("[data-shown-number]", row.row).textContent = shown(row) ?? "·"
   find("[data-uncited-label]", list).hidden = !others.length || !cited.length
+  if (isDone && !cited.length && !("opened" in list.dataset)) list.open = true
+  if (isDone) list.dataset.opened = ""
 }
 
 function keepOpen(old, article) {
   for (const selector of ["[data-thinking]", "[data-sources-list]", ".message__whole"]) {
     const box = find(selector, article)
-    if (box) box.open = find(selector, old)?.open ?? false
+    if (!box) continue
+    const before = find(selector, old)
+    box.open = before?.open ?? false
+    if (before && "opened" in before.dataset) box.dataset.opened = ""
   }
 }
 

@@ -72,8 +72,8 @@ export class Panel {
     this.#closePdf()
     this.#body.replaceChildren()
     this.#mark(null)
-    if (this.#opener?.isConnected) this.#opener.focus()
-    else find("[data-text]")?.focus()
+    const opener = this.#sameAs(this.#opener) ?? find("[data-text]")
+    opener?.focus()
     return true
   }
 
@@ -149,6 +149,13 @@ export class Panel {
 
   #zoom(factor) {
     if (this.#pdf) this.#pdf.view.zoom *= factor
+  }
+
+  // What opened the panel, or what stands for it now: an answer is drawn again when its sources are known.
+  #sameAs(opener) {
+    if (!opener || opener.isConnected) return opener
+    const { action, evidence, upload } = opener.dataset
+    return find(`[data-action="${action}"]${evidence ? `[data-evidence="${evidence}"]` : `[data-upload="${upload}"]`}`, this.#root)
   }
 
   // Which mark or file is shown.

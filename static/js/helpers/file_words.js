@@ -14,7 +14,8 @@ export function sizeWords(bytes) {
   return `${number.toLocaleString(language, { maximumFractionDigits: number < 10 ? 1 : 0 })} ${UNITS[power - 1]}`
 }
 
-export function stateWords(item) {
+// `note` is what else there is to say of a file that is ready.
+export function stateWords(item, note = "") {
   switch (item.state) {
     case "waiting": return t("Waiting for its turn")
     case "uploading": return t("Uploading, {percent}%", { percent: percentOf(item) })
@@ -22,7 +23,7 @@ export function stateWords(item) {
     case "missing": return t("Stopped at {percent}%: choose the same file again to go on", { percent: percentOf(item) })
     case "queued": return t("Waiting to be read")
     case "parsing": return readingWords(item)
-    case "ready": return [sizeWords(item.size), countWords(item)].filter(Boolean).join(" · ")
+    case "ready": return [sizeWords(item.size), countWords(item), note].filter(Boolean).join(" · ")
     case "partly": return t("Partly readable")
     case "failed": return item.reason || t("It cannot be read.")
     case "cancelled": return t("Cancelled")
