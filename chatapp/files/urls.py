@@ -5,6 +5,7 @@ from django.urls import path
 from chatapp.files import views
 
 urlpatterns = [
+    path("files", views.show_library, name="library"),
     path("files/uploads", views.uploads, name="uploads"),
     path("files/uploads/<uuid:upload_id>", views.upload, name="upload"),
     path("files/states", views.show_states, name="upload_states"),

@@ -8,6 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -17,9 +18,10 @@ from chatapp.errors import ChatError, Invalid
 from chatapp.files import tus
 from chatapp.files.access import get_own, get_upload
 from chatapp.files.content import content_response
+from chatapp.files.library import read_library
 from chatapp.files.states import chip_state, read_states
 from chatapp.files.words import refusal_words
-from chatapp.http import error_response, viewer
+from chatapp.http import error_response, viewer, wants_page
 from uploads import services
 from uploads.errors import Refused
 from uploads.models import Upload
@@ -30,6 +32,7 @@ View = Callable[..., HttpResponseBase]
 
 # More than a message holds, so that a page may ask for all its chips; a URL of 200 ids has 7,400 characters.
 MAX_ASKED = 200
+MAX_QUERY = 500  # characters of a search
 _STATUS = {
     "empty": 400,
     "name": 400,
@@ -127,7 +130,15 @@ def cancel_upload(request: HttpRequest, upload_id: UUID) -> HttpResponse:
 @require_POST
 def remove_upload(request: HttpRequest, upload_id: UUID) -> HttpResponse:
     services.remove(get_own(viewer(request), upload_id))
-    return JsonResponse({"ok": True})
+    return redirect("library") if wants_page(request) else JsonResponse({"ok": True})
+
+
+@never_cache
+@require_GET
+def show_library(request: HttpRequest) -> HttpResponse:
+    library = read_library(viewer(request), request.GET.get("q", "")[:MAX_QUERY], request.GET.get("page", ""))
+    context = {"library": library, "quota_bytes": settings.UPLOADS.quota_bytes}
+    return render(request, "files/library.html", context)
 
 
 @require_safe
