@@ -139,6 +139,15 @@ test("reading is tried again, and stays failed where the server does not want to
   assert.equal(unwilling.set.items[0].state, "failed")
 })
 
+test("a file that is used again is not uploaded, and not deleted when it is left out", () => {
+  const { set, sent, removed } = begin()
+  set.reuse([stateOf("u1", { state: "ready", name: "old.pdf" })])
+  set.reuse([stateOf("u1", { state: "ready" })])
+  assert.deepEqual([set.ids, set.isUp, sent.length], [["u1"], true, 0])
+  set.remove(set.items[0].key)
+  assert.deepEqual([removed, set.isEmpty], [[], true])
+})
+
 test("a file that was cancelled elsewhere holds the question back until it is removed", () => {
   const { set, sent } = begin()
   set.add([fileOf("a")])

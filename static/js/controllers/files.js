@@ -36,6 +36,7 @@ export class Files {
     addEventListener("beforeunload", (event) => { if ([...this.#sets].some((set) => set.isSending)) event.preventDefault() })
     this.#follow(this.set)
     void this.#ask(this.set.ids, { isFirst: true })
+    void this.#reuse(new URLSearchParams(location.search).getAll("file"))
   }
 
   on(listener) {
@@ -85,6 +86,17 @@ export class Files {
 
   save() {
     this.#drafts.writeFiles(this.#chat.conversation, this.set.records())
+  }
+
+  // From the page of one's own files: /?file=<id> begins a chat with it.
+  async #reuse(ids) {
+    if (!ids.length) return
+    history.replaceState(null, "", location.pathname)
+    try {
+      this.set.reuse(await getJson(`/files/states?ids=${ids.join(",")}`))
+    } catch (error) {
+      toast(error.message)
+    }
   }
 
   #follow(set) {

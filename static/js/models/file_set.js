@@ -8,7 +8,7 @@ export const MOVING = new Set(["queued", "parsing"]) // at the server, and on to
 const UNFIT = new Set(["refused", "cancelled"])
 const UNFINISHED = new Set(["waiting", "uploading", "interrupted", "missing"])
 const NUM_AT_ONCE = 3 // transfers; more would only share the same line
-const STORED = ["key", "id", "name", "size", "type", "modified", "sent", "state", "unit", "total", "done", "unreadable", "reason", "isText"]
+const STORED = ["key", "id", "name", "size", "type", "modified", "sent", "state", "unit", "total", "done", "unreadable", "reason", "isText", "isKept"]
 
 export class FileSet {
   #items = []
@@ -82,6 +82,18 @@ export class FileSet {
     this.#tell()
   }
 
+  // Files that are at the server already and shall stay there: `states` as GET /files/states gives them.
+  reuse(states) {
+    const known = new Set(this.ids)
+    for (const state of states.filter(({ id }) => !known.has(id))) {
+      const item = this.#fresh({ name: state.name, size: state.size_bytes, type: state.media_type, lastModified: 0 }, false)
+      Object.assign(item, { id: state.id, file: null, isKept: true })
+      applyState(item, state)
+      this.#items.push(item)
+    }
+    this.#tell()
+  }
+
   // The bytes for one file after a reload. False when it is visibly another file.
   provide(key, file) {
     const item = this.find(key)
@@ -96,7 +108,7 @@ export class FileSet {
     const item = this.find(key)
     item.transfer?.stop()
     this.#items = this.#items.filter((other) => other !== item)
-    if (item.id) this.#server.remove(item.id)
+    if (item.id && !item.isKept) this.#server.remove(item.id)
     this.#pump()
     this.#tell()
   }
@@ -144,7 +156,7 @@ export class FileSet {
   #fresh(file, isText) {
     const { name, size, type, lastModified } = file
     return {
-      owner: this, key: crypto.randomUUID(), id: null, file, transfer: null, isText, name, size, type, modified: lastModified, sent: 0,
+      owner: this, key: crypto.randomUUID(), id: null, file, transfer: null, isText, isKept: false, name, size, type, modified: lastModified, sent: 0,
       state: "waiting", unit: "", total: 0, done: 0, unreadable: [], reason: "",
     }
   }
