@@ -1,1 +1,1 @@
-"""Decoding in C++ for CPUs: the same model, a few rows a step, int8 weights. Optional; PyTorch does it otherwise."""
+"""The same model in C++ for CPUs, with int8 weights, outside the interpreter. Optional; PyTorch does it otherwise."""

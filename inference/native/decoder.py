@@ -1,4 +1,4 @@
-"""A model's weights in int8, and the step in C++ that reads them (decode.cpp).
+"""A model's weights in int8, and the step in C++ that reads them (decode.cpp): answers, and prompts too.
 
 It takes models of the default's kind: queries straight from the hidden state, no part without position, latents without
 a norm, experts that are merged into one wide product. `unsupported` says what else keeps a model in PyTorch.
@@ -23,7 +23,7 @@ from inference.model.indexer import KEY_NORM_EPS
 from inference.model.moe import read_distinct
 from inference.model.rope import inverse_frequencies
 
-LANES, GROUP, FINE_GROUP = 16, 64, 32  # as in product.h: rows of a tile, neighbours that share a scale
+PANEL, GROUP, FINE_GROUP = 32, 64, 32  # as in product.h: rows of a panel, neighbours that share a scale
 
 
 class _Matrix(Structure):
@@ -65,12 +65,12 @@ def unsupported(config: ModelConfig) -> str | None:
         "kv_latent_norm": config.kv_latent_norm,
         "kv_lora_rank above v_head_dim": config.kv_lora_rank > config.v_head_dim,
         "dense layers": config.first_k_dense_replace > 0,
-        "more than 511 layers": config.num_hidden_layers > 511,  # 8 phases each, of the 4096 in team.h
+        "more than 341 layers": config.num_hidden_layers > 341,  # 12 phases each, of the 4096 in team.h
         "draft layers": config.num_nextn_predict_layers > 0,
         "widths that are no multiple of 64": any(
             n % GROUP for n in (config.hidden_size, config.num_attention_heads * config.kv_lora_rank, width)
         ),
-        "expert widths that are no multiple of 16": bool(config.moe_intermediate_size % LANES),
+        "expert widths that are no multiple of 16": bool(config.moe_intermediate_size % (PANEL // 2)),
         "heads that are not all 16 or all 64 wide": (
             {config.kv_lora_rank, config.qk_rope_head_dim, config.index_head_dim} not in ({16}, {64})
         ),
@@ -92,7 +92,7 @@ class NativeDecoder:
         if reason := unsupported(config):
             raise ValueError(f"the native decoder takes no {reason}")
         self._library = library
-        self._config = config
+        self.config = config
         self._kept: list[Tensor] = []  # what C++ holds addresses of
         self._arena = _Arena()
         self.expert_counts = torch.zeros(config.num_hidden_layers, config.n_routed_experts, dtype=torch.int64)
@@ -121,7 +121,7 @@ class NativeDecoder:
         sequence_T = torch.repeat_interleave(torch.arange(len(lengths_S), dtype=torch.int32), lengths_S)
         tables_SB = batch.block_tables_SB.contiguous()
         logits_rows_L = batch.logits_rows_L.to(torch.int32)
-        logits_LV = hidden_TD.new_empty(len(logits_rows_L), self._config.vocab_size)
+        logits_LV = hidden_TD.new_empty(len(logits_rows_L), self.config.vocab_size)
         rows = _Rows(
             *(len(hidden_TD), len(logits_rows_L), cache.block_size, tables_SB.shape[1]),
             *(hidden_TD.data_ptr(), batch.positions_T.data_ptr(), batch.slot_mapping_T.data_ptr()),
@@ -147,7 +147,7 @@ class NativeDecoder:
             layer.index_keys = cache.index_LNBJ[number].data_ptr()
 
     def _fill(self, number: int, tensor: Callable[[str], Tensor]) -> None:
-        config, layer = self._config, self._layers[number]
+        config, layer = self.config, self._layers[number]
         layer.attention_norm = self._keep(tensor("input_layernorm.weight").float())
         layer.mlp_norm = self._keep(tensor("post_attention_layernorm.weight").float())
         layer.index_norm_weight = self._keep(tensor("self_attn.indexer.k_norm.weight").float())
@@ -161,7 +161,8 @@ class NativeDecoder:
             for name, dim in (("o", 1), ("kv_b", 0))
         )
         layer.output = self._matrix(fold(output_DHV, value_up_HVR))
-        layer.router = self._keep(tensor("mlp.gate.weight").float())
+        router_DE = tensor("mlp.gate.weight").float().T
+        layer.router = self._keep(torch.nn.functional.pad(router_DE, (0, -config.n_routed_experts % (PANEL // 2))))
         layer.router_bias = self._keep(tensor("mlp.gate.e_score_correction_bias").float())
         layer.expert_counts = self.expert_counts[number].data_ptr()
         experts, distinct_of = read_distinct(range(config.n_routed_experts), lambda name: tensor(f"mlp.{name}"))
@@ -178,7 +179,7 @@ class NativeDecoder:
         return self._kept[-1].data_ptr()
 
     def _matrix(self, weight_OI: Tensor, group: int = GROUP) -> _Matrix:
-        """int8 with one scale a row, rows padded with zeros to whole tiles; `group` is of what it multiplies."""
+        """int8 with one scale a row, rows padded with zeros to whole panels; `group` is of what it multiplies."""
         weight_OI = weight_OI.float().contiguous()
         rows, cols = weight_OI.shape
         place = self._arena.take(_padded(rows) * cols)
@@ -210,12 +211,12 @@ class _Arena:
 
 
 def _padded(rows: int) -> int:
-    return -(-rows // LANES) * LANES
+    return -(-rows // PANEL) * PANEL
 
 
 def _interleave(gate_FD: Tensor, up_FD: Tensor) -> Tensor:
-    """Tiles of both in turns, so that one task has a gate and what it opens for."""
-    halves = (torch.unflatten(half_FD, 0, (-1, LANES)) for half_FD in (gate_FD, up_FD))
+    """Halves of panels in turns, so that each has a gate and what it opens for."""
+    halves = (torch.unflatten(half_FD, 0, (-1, PANEL // 2)) for half_FD in (gate_FD, up_FD))
     return torch.stack(tuple(halves), dim=1).flatten(0, 2)
 
 

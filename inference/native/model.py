@@ -1,4 +1,5 @@
-"""A model whose prompts are read by PyTorch and whose answers are written in C++, each with weights of its own."""
+"""Where a CPU has AMX: a model whose prompts are read by PyTorch and whose answers are written in C++, each with
+weights of its own."""
 
 from dataclasses import dataclass
 from functools import partial

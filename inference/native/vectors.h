@@ -21,53 +21,49 @@ typedef uint16_t StoredHalves __attribute__((vector_size(2 * WIDE), aligned(2), 
 
 inline Floats load(const float *from) { return *reinterpret_cast<const StoredFloats *>(from); }
 
+inline Words load_words(const uint32_t *from) {
+    Words words;
+    std::memcpy(&words, from, sizeof words);
+    return words;
+}
+
+inline void store(uint32_t *to, Words all) { std::memcpy(to, &all, sizeof all); }
+
 inline void store(float *to, Floats all) { *reinterpret_cast<StoredFloats *>(to) = all; }
 
-// bfloat16 is the upper half of fp32.
-inline Floats widen(const uint16_t *from) {
+inline Words extend(const uint16_t *from) {
 #ifdef __AVX512F__
-    Words words = (Words)_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
+    return (Words)_mm512_cvtepu16_epi32(_mm256_loadu_si256(reinterpret_cast<const __m256i *>(from)));
 #else
-    Words words = __builtin_convertvector(*reinterpret_cast<const StoredHalves *>(from), Words);
+    return __builtin_convertvector(*reinterpret_cast<const StoredHalves *>(from), Words);
 #endif
-    return (Floats)(words << 16);
 }
 
-// Where two vectors meet: lanes of `a` are 0 to 15, those of `b` 16 to 31.
-#define PICK(a, b, w, x, y, z) \
-    __builtin_shufflevector(a, b, w, x, y, z, w + 4, x + 4, y + 4, z + 4, w + 8, x + 8, y + 8, z + 8, w + 12, x + 12, \
-                            y + 12, z + 12)
-#define QUARTERS(a, b, w, x, y, z) \
-    __builtin_shufflevector(a, b, w, w + 1, w + 2, w + 3, x, x + 1, x + 2, x + 3, y, y + 1, y + 2, y + 3, z, z + 1, \
-                            z + 2, z + 3)
+// bfloat16 is the upper half of fp32.
+inline Floats widen(const uint16_t *from) { return (Floats)(extend(from) << 16); }
 
-// The sums of sixteen vectors, in order: neighbours are folded into one vector, four times. In place.
-inline Floats sums(Floats (&all)[WIDE]) {
-#pragma GCC unroll 8
-    for (int i = 0; i < 8; i++)
-        all[i] = PICK(all[2 * i], all[2 * i + 1], 0, 16, 1, 17) + PICK(all[2 * i], all[2 * i + 1], 2, 18, 3, 19);
-#pragma GCC unroll 4
-    for (int i = 0; i < 4; i++)
-        all[i] = PICK(all[2 * i], all[2 * i + 1], 0, 1, 16, 17) + PICK(all[2 * i], all[2 * i + 1], 2, 3, 18, 19);
-    for (int i = 0; i < 2; i++)
-        all[i] = QUARTERS(all[2 * i], all[2 * i + 1], 0, 8, 16, 24) + QUARTERS(all[2 * i], all[2 * i + 1], 4, 12, 20, 28);
-    return QUARTERS(all[0], all[1], 0, 8, 16, 24) + QUARTERS(all[0], all[1], 4, 12, 20, 28);
-}
+inline Floats max(Floats a, Floats b) { return a > b ? a : b; }
 
-#undef PICK
-#undef QUARTERS
+// All lanes, halves upon halves.
+#define FOLD(all, with)                                                                                            \
+    all = with(all, __builtin_shufflevector(all, all, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7));      \
+    all = with(all, __builtin_shufflevector(all, all, 4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11));      \
+    all = with(all, __builtin_shufflevector(all, all, 2, 3, 0, 1, 6, 7, 4, 5, 10, 11, 8, 9, 14, 15, 12, 13));      \
+    all = with(all, __builtin_shufflevector(all, all, 1, 0, 3, 2, 5, 4, 7, 6, 9, 8, 11, 10, 13, 12, 15, 14));
+
+inline Floats add(Floats a, Floats b) { return a + b; }
 
 inline float sum(Floats all) {
-    float total = 0;
-    for (int i = 0; i < WIDE; i++) total += all[i];
-    return total;
+    FOLD(all, add)
+    return all[0];
 }
 
 inline float highest(Floats all) {
-    float best = all[0];
-    for (int i = 1; i < WIDE; i++) best = best > all[i] ? best : all[i];
-    return best;
+    FOLD(all, max)
+    return all[0];
 }
+
+#undef FOLD
 
 inline Floats fill(float value) { return Floats{} + value; }
 
@@ -77,8 +73,6 @@ inline Integers round(Floats x) { return __builtin_convertvector((x + 12582912.0
 inline void store(int8_t *to, Integers all) {
     *reinterpret_cast<StoredBytes *>(to) = __builtin_convertvector(all, StoredBytes);
 }
-
-inline Floats max(Floats a, Floats b) { return a > b ? a : b; }
 
 // e^x to 2e-7 of its size, by e^x = 2^n e^f with |f| <= ln(2)/2 and six terms of the series. Below -87 it stays 1e-38.
 inline Floats exp(Floats x) {
@@ -95,55 +89,13 @@ inline Floats exp(Floats x) {
     return series * (Floats)((power + 127) << 23);
 }
 
-// To the nearest, ties to even, as torch does; NaN stays NaN.
-inline uint16_t narrow(float value) {
-    uint32_t wide;
-    std::memcpy(&wide, &value, 4);
-    if ((wide & 0x7fffffff) > 0x7f800000) return 0x7fc0;
-    return uint16_t((wide + 0x7fff + ((wide >> 16) & 1)) >> 16);
+// To bfloat16: the nearest, ties to even, as torch does; NaN stays NaN.
+inline void narrow(Floats values, uint16_t *to) {
+#ifdef __AVX512BF16__
+    _mm256_storeu_si256(reinterpret_cast<__m256i *>(to), (__m256i)_mm512_cvtneps_pbh((__m512)values));
+#else
+    const Words wide = (Words)values, rounded = (wide + 0x7fff + ((wide >> 16) & 1)) >> 16;
+    const Words halves = (wide & 0x7fffffff) > 0x7f800000 ? Words{} + 0x7fc0 : rounded;
+    *reinterpret_cast<StoredHalves *>(to) = __builtin_convertvector(halves, StoredHalves);
+#endif
 }
-
-// One vector of CHUNKS * 16 values, in registers.
-template <int CHUNKS>
-struct Vector {
-    Floats chunk[CHUNKS];
-
-    static Vector of(const float *from) {
-        Vector all;
-#pragma GCC unroll 8
-        for (int c = 0; c < CHUNKS; c++) all.chunk[c] = load(from + c * WIDE);
-        return all;
-    }
-
-    void to(float *out) const {
-#pragma GCC unroll 8
-        for (int c = 0; c < CHUNKS; c++) store(out + c * WIDE, chunk[c]);
-    }
-
-    void add(const Vector &other, float factor) {
-#pragma GCC unroll 8
-        for (int c = 0; c < CHUNKS; c++) chunk[c] += other.chunk[c] * factor;
-    }
-};
-
-// Sixteen of them, widened once and read for every head.
-template <int CHUNKS>
-struct Tile {
-    alignas(64) float rows[WIDE][CHUNKS * WIDE];
-
-    void set(int i, const uint16_t *from) {
-#pragma GCC unroll 8
-        for (int c = 0; c < CHUNKS; c++) store(rows[i] + c * WIDE, widen(from + c * WIDE));
-    }
-
-    Floats dot(const Vector<CHUNKS> &query) const {
-        Floats products[WIDE];
-#pragma GCC unroll 16
-        for (int i = 0; i < WIDE; i++) {
-            products[i] = load(rows[i]) * query.chunk[0];
-#pragma GCC unroll 8
-            for (int c = 1; c < CHUNKS; c++) products[i] += load(rows[i] + c * WIDE) * query.chunk[c];
-        }
-        return sums(products);
-    }
-};

@@ -77,8 +77,8 @@ def test_products_are_those_of_rounded_rows_and_weights(compiled: ctypes.CDLL, c
     x_TI = torch.randn(count, 128, generator=generator) * 3
     x_TI[:, 5] *= 30  # an outlier costs its own group its precision, and no other
     weight_OI = torch.randn(37, 128, generator=generator)
-    packed = torch.full((48 * 128,), 7, dtype=torch.uint8)
-    scale_O = torch.full((48,), math.nan)
+    packed = torch.full((64 * 128,), 7, dtype=torch.uint8)
+    scale_O = torch.full((64,), math.nan)
     address = lambda tensor: ctypes.c_void_p(tensor.data_ptr())  # noqa: E731
     compiled.sonde_pack(address(weight_OI), 37, 128, address(packed), address(scale_O))
     out_TO = torch.full((count, len(scale_O)), math.nan)
@@ -161,6 +161,17 @@ def test_a_row_is_the_same_whatever_is_computed_beside_it(compiled: ctypes.CDLL,
             together[name].append(logits)
     for name, logits in alone.items():
         assert torch.equal(logits, torch.cat(together[name])), name
+
+
+@pytest.mark.parametrize("topk", [8, 24, 512])
+def test_a_prompt_is_read_to_the_same_digits_in_any_pieces(
+    compiled: ctypes.CDLL, tensors: dict[str, Tensor], topk: int
+) -> None:
+    """Many rows share the laying out of keys and weights, few do not: neither may be seen in a row."""
+    native, tokens = native_model(compiled, tensors, replace(CONFIG, index_topk=topk)), random_tokens(70, 250)
+    alone = DecodingStepper(native).run(tokens, [])
+    for chunks in ([70], [9, 1, 33, 8], [16, 17]):
+        assert torch.equal(alone, DecodingStepper(native).run(tokens, chunks))
 
 
 def test_threads_change_no_digit(compiled: ctypes.CDLL) -> None:
