@@ -26,12 +26,13 @@ from inference.blocks import BlockPool
 from inference.cache import PagedCache, block_size_bytes
 from inference.checkpoint import open_checkpoint
 from inference.config import ModelConfig
-from inference.engine import Engine
+from inference.engine import Engine, ForwardModel
 from inference.followers import Followers, Join, LeadingModel, follow
 from inference.fp8_cache import Fp8PagedCache, fp8_block_size_bytes
 from inference.model import Model, load_model
 from inference.model.linear import Arithmetic, Weights
 from inference.native.decoder import NativeDecoder
+from inference.native.library import has_amx
 from inference.native.model import NativeModel, open_decoder
 from inference.parallel import ALONE, Ranks, check_divisible
 from inference.scheduler import Scheduler
@@ -39,6 +40,7 @@ from inference.sequence import GenerationRequest, SamplingParams
 from inference.server.app import create_app
 from inference.server.requests import ServedModel
 from inference.server.worker import Loaded, Report, Worker
+from inference.speculation import DraftModel
 from inference.tokenizer import Tokenizer
 
 logger = logging.getLogger(__name__)
@@ -101,27 +103,38 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
     ranks = join()
     assert ranks.size == settings.processes, "whoever starts the others hands in how to join them"
     decoder = _open_decoder(settings, report, ranks)
-    if decoder is not None:
-        settings = replace(settings, weights="full")
-    model, cache = _load_share(settings, report, ranks)
-    leading = model if ranks.size == 1 else LeadingModel(model, ranks)
+    model: ForwardModel
+    drafter: DraftModel | None = None
+    if decoder is not None and not has_amx():
+        model, config, cache = (
+            decoder,
+            decoder.config,
+            _reserve_cache(settings, decoder.config, report, settings.device),
+        )
+    elif decoder is not None:
+        share, cache = _load_share(replace(settings, weights="full"), report, ranks)
+        model, config = NativeModel(share, decoder), share.config
+    else:
+        share, cache = _load_share(settings, report, ranks)
+        leading = share if ranks.size == 1 else LeadingModel(share, ranks)
+        model, config, drafter = leading, share.config, leading if leading.can_draft else None
     blocks = BlockPool(cache.num_blocks, BLOCK_SIZE)
     scheduler = Scheduler(blocks, settings.max_num_seqs, settings.max_num_batched_tokens)
     engine = Engine(
-        leading if decoder is None else NativeModel(model, decoder),
+        model,
         cache,
         scheduler,
         tokenizer,
-        max_model_len=model.config.max_position_embeddings,
+        max_model_len=config.max_position_embeddings,
         device=settings.device,
         max_wait_s=settings.max_wait_s,
-        drafter=leading if leading.can_draft else None,
+        drafter=drafter,
     )
     served = ServedModel(
         name=settings.name or settings.model.resolve().name,
         max_model_len=engine.max_model_len,
-        vocab_size=model.config.vocab_size,
-        eos_token_ids=_eos_token_ids(generation_config, model.config),
+        vocab_size=config.vocab_size,
+        eos_token_ids=_eos_token_ids(generation_config, config),
         can_think=tokenizer.chat_template.can_think,
         can_call_tools=tokenizer.chat_template.can_call_tools,
         can_fill=tokenizer.can_fill,
@@ -152,10 +165,14 @@ def _load_share(settings: ServeSettings, report: Report, ranks: Ranks) -> tuple[
     model = load_model(
         settings.model, device, dtype, report, settings.arithmetic, settings.speculate, ranks, settings.weights
     )
-    num_blocks = _num_blocks(settings, model.config)
+    return model, _reserve_cache(settings, model.config, report, device)
+
+
+def _reserve_cache(settings: ServeSettings, config: ModelConfig, report: Report, device: str) -> PagedCache:
+    num_blocks = _num_blocks(settings, config)
     report(f"reserving {num_blocks} blocks of cache")
     make_cache = Fp8PagedCache if settings.fp8_cache else PagedCache
-    return model, make_cache(model.config, num_blocks, BLOCK_SIZE, device, dtype)
+    return make_cache(config, num_blocks, BLOCK_SIZE, device, DTYPES[settings.dtype])
 
 
 @_one_thread()
