@@ -1,0 +1,1 @@
+"""The web as a source: asking for pages, reading them, safely. Knows no chat, no view, no row."""
