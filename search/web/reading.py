@@ -1,6 +1,7 @@
 """What was fetched, read as a page: HTML and plain text here, PDF by whoever can."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -14,6 +15,8 @@ from search.web.page import About, Page
 from search.web.plain import read_plain
 from search.web.unread import Unread
 
+logger = logging.getLogger(__name__)
+
 # The bytes of a PDF and where they come from, to its blocks; raises Unread for what cannot be read.
 ReadPdf = Callable[[bytes, str], Awaitable[Sequence[Located]]]
 
@@ -23,9 +26,17 @@ _threads = ThreadPoolExecutor(4, "page-reader")
 
 async def read_page(fetched: Fetched, read_pdf: ReadPdf | None = None) -> Page:
     """The page. Raises Unread."""
-    if fetched.media_type == "application/pdf":
-        return await _read_pdf(fetched, read_pdf)
-    return await asyncio.get_running_loop().run_in_executor(_threads, partial(read_text, fetched))
+    try:
+        if fetched.media_type == "application/pdf":
+            return await _read_pdf(fetched, read_pdf)
+        return await asyncio.get_running_loop().run_in_executor(_threads, partial(read_text, fetched))
+    except (Unread, asyncio.CancelledError, TimeoutError):
+        raise
+    except (
+        Exception
+    ) as error:  # libraries on a page that somebody made to break them: it ends that page, not the search
+        logger.warning("page broken: %s", type(error).__name__)
+        raise Unread("broken") from error
 
 
 def read_text(fetched: Fetched) -> Page:

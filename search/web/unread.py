@@ -18,6 +18,7 @@ Fault = (
         "scripts",  # its text is made by scripts, which are not run
         "wall",  # only a question about cookies, a sign-in or a human check was served
         "empty",
+        "duplicate",  # another address of a page that was read already
     ]
 )
 FAULTS: tuple[str, ...] = tuple(word for part in get_args(Fault) for word in get_args(part) or (part,))

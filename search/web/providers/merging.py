@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from search.ranking import FLAT
 from search.web.canonical import page_key
 from search.web.providers.provider import Failure, Result, Results
+
+FLAT = 60  # a place in one list is worth 1 / (FLAT + rank)
 
 
 def merged(several: Iterable[Results], limit: int) -> Results:
