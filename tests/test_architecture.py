@@ -26,6 +26,7 @@ WALLS: dict[str, tuple[str, ...]] = {
     "uploads/parsers": ("django", "celery", "channels", "httpx", "requests", "redis", "socket", "torch", "spacy"),
     "uploads/computing": ("django", "celery"),
     "search": ("chatapp", "uploads", "inference"),
+    "search/web": ("django", "psycopg"),
     "search/encoder": ("django", "celery"),
     "search/encoding.py": ("django",),
     "search/passages.py": ("django",),

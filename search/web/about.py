@@ -35,11 +35,12 @@ _DATES = (
 _JSON_DATES = ("dateModified", "datePublished", "dateCreated")
 _DATE = re.compile(r"(?<!\d)((?:19|20)\d\d)[-/.年](0?[1-9]|1[0-2])[-/.月](0?[1-9]|[12]\d|3[01])(?!\d)")
 _MAX_TITLE = 300
+_BEGINNING = 40_000  # characters; a date far down a page is that of something else
 _MAX_JSON = 100_000
 
 
 def read_about(html: str, url: str) -> About:
-    soup = BeautifulSoup(html, "lxml", parse_only=_PARTS)
+    soup = BeautifulSoup(html[: max(html.find("</head>"), _BEGINNING)], "lxml", parse_only=_PARTS)
     meta = _meta(soup)
     return About(
         title=_line(next((meta[name] for name in _TITLES if name in meta), "") or _text_of(soup.title)),

@@ -67,7 +67,7 @@ def test_one_page_does_not_fill_the_list_and_a_copy_counts_once() -> None:
 
 
 def test_a_passage_has_a_fragment_that_spans_it() -> None:
-    passage = passages_of(PAGES[0], 0)[0]
+    passage = best(passages_of(PAGES[0], 0), [Ranked(0, 1.0)], [], 1)[0]
     assert passage.place["kind"] == "text"
     assert passage.place["fragment"].startswith("text=The%20harbour%20station%20of%20Talmar,")
     assert passage.place["fragment"].endswith("held%20ever%20since.")
