@@ -18,9 +18,11 @@ app.conf.beat_schedule = {
     },
     "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0, "options": {"expires": 30}},
     "index-missed": {"task": "chatapp.files.tasks.index_missed", "schedule": 600.0, "options": {"expires": 600}},
+    "embed-passages": {"task": "chatapp.files.tasks.embed_passages", "schedule": 60.0, "options": {"expires": 60}},
     "unsent-files": {
         "task": "chatapp.files.tasks.remove_unsent_files",
         "schedule": crontab(hour=3, minute=50),
     },
+    "unused-evidence": {"task": "chatapp.evidence.tasks.remove_unused_texts", "schedule": crontab(hour=4, minute=10)},
     "orphans": {"task": "uploads.tasks.find_orphans", "schedule": crontab(hour=4, minute=0)},
 }

@@ -37,6 +37,7 @@ from chatapp.endpoints.deltas import Completed, Usage
 from chatapp.endpoints.dialects import Question
 from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLimited, Unreachable
 from chatapp.endpoints.services import learn_characters_per_token
+from chatapp.evidence.tasks import ask_for_check
 from chatapp.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -134,6 +135,7 @@ class Generation:
         await self._read_in_parts(loaded)
         prepared = await self._patiently(in_thread, prepare, loaded)
         self._prepared = prepared
+        loaded.progress.forget_passing()
         if ending := self._interrupted(loaded, prepared):
             return ending
         progress = loaded.progress
@@ -403,6 +405,7 @@ class Generation:
         self._log_end(ending)
         try:
             await in_thread(emit_ended, Answer(id=claim.answer_id))
+            await in_thread(ask_for_check, claim.answer_id)
         except (RedisError, *DATABASE_AWAY) as error:
             logger.warning("answer %s ended, not announced: %s", claim.answer_id, type(error).__name__)
         if ending.status == Status.FINISHED:

@@ -82,6 +82,11 @@ class Progress:
         self.notices = [*kept, {"code": notice.code, "params": notice.params}]
         self.version += 1
 
+    def forget_passing(self) -> None:
+        """What was waited for is there."""
+        self.notices = [notice for notice in self.notices if notice["code"] not in PASSING]
+        self.version += 1
+
     def _grow(self, part: Part, text: str, token_ids: tuple[int, ...]) -> None:
         if part == "text":
             self.text += text

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from chatapp.files import indexing
+from chatapp.files import embedding, indexing
 from chatapp.files.removal import remove_unsent
 
 logger = logging.getLogger(__name__)
@@ -14,6 +14,14 @@ logger = logging.getLogger(__name__)
 @shared_task(name=indexing.INDEX)
 def index_reading(reading_id: str) -> None:
     indexing.index(UUID(reading_id))
+    embedding.ask_for_vectors()
+
+
+@shared_task(name=embedding.EMBED)
+def embed_passages() -> None:
+    """After each file, and every minute."""
+    if num_made := embedding.embed_passages():
+        logger.info("vectors made=%d", num_made)
 
 
 @shared_task(name="chatapp.files.tasks.index_missed")

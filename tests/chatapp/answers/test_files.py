@@ -18,9 +18,10 @@ from chatapp.context.counting import RatioCounter
 from chatapp.conversations.models import Message
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence, Excerpt
+from chatapp.evidence.tasks import check_answer
 from chatapp.threads import in_thread
 from search.index import put
-from tests.chatapp.answers.stories import cancel, ended, play, row, running, until
+from tests.chatapp.answers.stories import cancel, check_story, ended, play, row, running, until
 from tests.scripted_endpoint import ScriptedEndpoint
 from uploads import services
 from uploads.models import Blob, Block, Reading, ReadingState, Upload
@@ -196,6 +197,26 @@ async def test_a_long_file_is_read_in_parts_when_a_person_wants_all_of_it(
     assert last["messages"][-1]["content"].endswith("What happened?")
     assert answer.status == Status.FINISHED and answer.prompt_tokens == 100 * len(scripted.requests)
     assert {"code": "files_in_parts", "params": {"parts": answer.notices[-1]["params"]["parts"]}} == answer.notices[-1]
+
+
+async def test_evidence_is_checked_when_the_answer_has_ended(
+    member: User, endpoint: Endpoint, scripted: ScriptedEndpoint
+) -> None:
+    await play(endpoint, scripted, "cites")
+    upload = await in_thread(make_file, member, "pier.pdf", PIER)
+    async with running():
+        accepted = await ask(member, [upload])
+        await ended(accepted.answer_id)
+    await in_thread(check_answer, str(accepted.answer_id))
+    story = await check_story(accepted)
+    assert [type(event).__name__ for event in story.events][-1] == "AnswerChecked"
+    answer = await row(accepted.answer_id)
+    checks = await in_thread(lambda: list(answer.checks.all()))
+    text = answer.message.text
+    assert [(text[c.start : c.end], c.verdict) for c in checks] == [
+        ("The pier is 40 m long [1].", "supported"),
+        ("The tower is made of brass [2].", "not_found"),
+    ]
 
 
 async def test_another_try_and_its_replay_keep_to_what_was_read(

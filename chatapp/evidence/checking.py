@@ -1,0 +1,30 @@
+"""Holds the cited sentences of an answer against the passages they cite."""
+
+from chatapp.answers.models import Answer
+from chatapp.evidence.marks import Cited, cited_sentences
+from chatapp.evidence.models import Check, Evidence
+from search.checking import check
+
+
+def check_sentences(answer: Answer) -> list[Check]:
+    """A check for each sentence with a mark. A number that is no passage of this answer supports nothing."""
+    sentences = cited_sentences(answer.message.text)
+    wanted = {number for sentence in sentences for number in sentence.numbers}
+    rows = Evidence.objects.filter(answer=answer, number__in=wanted).select_related("excerpt")
+    passages = {row.number: row for row in rows}
+    return [made for sentence in sentences if (made := _check(answer, sentence, passages))]
+
+
+def _check(answer: Answer, sentence: Cited, passages: dict[int, Evidence]) -> Check | None:
+    cited = [passages[number] for number in sentence.numbers if number in passages]
+    if any(row.excerpt is None for row in cited):
+        return None  # the source was deleted: nothing can be said of it any more
+    verdict = check(sentence.words, [row.text for row in cited])
+    return Check(
+        answer=answer,
+        start=sentence.start,
+        end=sentence.end,
+        numbers=list(sentence.numbers),
+        verdict=verdict.found,
+        evidence=cited[verdict.best] if verdict.best is not None else None,
+    )
