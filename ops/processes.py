@@ -19,6 +19,7 @@ class Process:
     command: str
     environment: Mapping[str, str] = field(default_factory=dict)
     kind: Literal["service", "site", "model"] = "site"
+    image: Literal["site", "workers", "inference"] = "site"  # of docker-compose.yml; here all share one .venv
     stop_signal: Literal["TERM", "INT"] = "TERM"
     stop_wait_s: int = 10
     replaced_by: str = ""  # the setting that makes the embedded one unnecessary
@@ -49,6 +50,7 @@ PROCESSES = (
         "--device {device} --dtype bfloat16 --api-key-file {inference_key_file}",
         SPIN_LESS,
         kind="model",
+        image="inference",
         replaced_by="SONDE_INFERENCE_URL",
     ),
     # One model in memory for web, runner and workers. It reads no table; that it waits for them in compose is harmless.
@@ -71,6 +73,7 @@ PROCESSES = (
         "{python} -m celery --quiet -A chatapp.celery worker -Q search,default -n io@%h --pool threads -c 8 "
         "--without-gossip --without-mingle --loglevel INFO",
         ONE_THREAD,
+        image="workers",
     ),
     # Each file is parsed in a child process of its own; two at a time.
     Process(
@@ -78,6 +81,7 @@ PROCESSES = (
         "{python} -m celery --quiet -A chatapp.celery worker -Q parse -n parse@%h --pool threads -c 2 "
         "--without-gossip --without-mingle --loglevel INFO",
         ONE_THREAD,
+        image="workers",
     ),
     Process(
         "beat",

@@ -25,7 +25,7 @@ from ops.problem import Problem, exit_with
 VENV = ROOT / ".venv"
 PYTHON = VENV / "bin" / "python"
 STAMPS = VENV / "stamps"
-LOCKS = {"run": ("web", "parse", "inference"), "test": ("dev",)}
+LOCKS = {"run": ("web", "workers", "inference"), "test": ("dev",)}
 TORCH = "2.13.0"
 OLDEST_TORCH = (2, 11)
 OLDEST_NODE = 20
