@@ -201,7 +201,7 @@ class ScriptedEndpoint:
             rest = text[len(done) :]
             pieces = [rest] if pieces is not WORDS else _resplit(rest)
         if "cites" in script:
-            pieces = ["The pier ", "is 40 m long ", "[1]. ", "The tower is made ", "of brass [2]."]
+            pieces = ["The pier ", "is 40 m long ", "[1]. ", "It was built ", "in 1925 [1]."]
         if "title" in script and "Write a title" in last["content"]:
             pieces = ["Tides and ", "their times."]
         deltas: list[dict[str, Any]] = [{"content": piece} for piece in pieces]
