@@ -51,12 +51,17 @@ def part_of_lines(place: Place, text: str, start: int, end: int) -> Place:
 
 
 def part_of_rows(place: Place, num_rows: int, first: int, last: int) -> Place:
-    """The rows `first` to `last` (from 0) of a table that fills its range; else the whole place."""
+    """The rows `first` to `last` (from 0) of a table that fills its range, or has a header repeated above it.
+
+    Else the whole place.
+    """
     if place["kind"] != "cells" or not (corners := _RANGE.fullmatch(place["range"])):
         return place
     left, top, right, bottom = corners[1], int(corners[2]), corners[3] or corners[1], int(corners[4] or corners[2])
-    if bottom - top + 1 != num_rows:
+    num_repeated = num_rows - (bottom - top + 1)
+    if num_repeated not in (0, 1):
         return place
+    first, last = max(0, first - num_repeated), max(0, last - num_repeated)
     return {**place, "range": f"{left}{top + first}:{right}{top + last}"}
 
 

@@ -114,6 +114,18 @@ def test_a_table_goes_in_groups_of_rows_under_its_header() -> None:
     assert passages[-1].place["range"].endswith(":B102")
 
 
+def test_a_header_that_is_repeated_above_its_range_is_not_counted_as_a_row() -> None:
+    rows = ["item\tprice", *[f"a thing of the harbour number {number}\t{number}" for number in range(100)]]
+    passages = cut([Block("\n".join(rows), {"kind": "cells", "sheet": "Costs", "range": "A42:B141"}, kind="table")])
+    ranges = [passage.place["range"] for passage in passages]
+    assert len(ranges) > 2 and ranges[0].startswith("A42:B") and ranges[-1].endswith(":B141")
+    for passage in passages:
+        first, last = (int(corner[1:]) for corner in passage.place["range"].split(":"))
+        lines = passage.text.split("\n")
+        assert lines[0] == "item\tprice" and len(lines) - 1 == last - first + 1
+        assert lines[1].endswith(f"\t{first - 42}") and lines[-1].endswith(f"\t{last - 42}")
+
+
 def test_text_before_and_after_a_table_stays_out_of_it() -> None:
     blocks = [
         Block("Before.", paragraph(1)),
