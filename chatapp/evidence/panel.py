@@ -52,6 +52,14 @@ class Cell:
 
 
 @dataclass(frozen=True, slots=True)
+class Column:
+    """`name` is what the table's header calls it, where the header is known."""
+
+    letters: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
 class SheetRow:
     number: int
     cells: tuple[Cell, ...]
@@ -76,7 +84,7 @@ class Source:
     boxes_json: str = "[]"
     image_url: str = ""
     parts: tuple[Part, ...] = ()
-    columns: tuple[str, ...] = ()
+    columns: tuple[Column, ...] = ()
     rows: tuple[SheetRow, ...] = ()
     lines: tuple[Line, ...] = ()
 
@@ -186,16 +194,21 @@ def _lines(blocks: QuerySet[Block], first: int | None, last: int | None) -> Iter
 
 
 def _sheet(blocks: QuerySet[Block], cells: str) -> dict[str, Any]:
-    """The rows of a sheet around a range. A block may repeat its header above its own rows: those carry no number."""
+    """The rows of a sheet around a range. A block may repeat its header above its own rows: it names the columns."""
     wanted = _corners(cells)
     rows: dict[int, SheetRow] = {}
+    names: dict[int, str] = {}
     left, right = 1, 1
     for block in blocks[:MOST_BLOCKS]:
         corners = _corners(block.place["range"])
         if corners is None or (wanted is not None and (corners[1] > wanted[3] + 5 or corners[3] < wanted[1] - 5)):
             continue
         left, right = corners[0], max(right, corners[2])
-        lines = [line.split("\t") for line in block.text.split("\n")][-(corners[3] - corners[1] + 1) :]
+        written = [line.split("\t") for line in block.text.split("\n")]
+        num_rows = corners[3] - corners[1] + 1
+        header, lines = written[:-num_rows], written[-num_rows:]
+        if header and not names:
+            names = dict(enumerate(header[0], start=corners[0]))
         for row, line in enumerate(lines, start=corners[1]):
             hits = wanted is not None and wanted[1] <= row <= wanted[3]
             marked = [
@@ -204,7 +217,7 @@ def _sheet(blocks: QuerySet[Block], cells: str) -> dict[str, Any]:
             ]
             rows[row] = SheetRow(row, tuple(marked))
             right = max(right, left + len(line) - 1)
-    columns = tuple(_column_name(number) for number in range(left, right + 1))
+    columns = tuple(Column(_column_name(number), names.get(number, "")) for number in range(left, right + 1))
     return {"columns": columns, "rows": tuple(rows[number] for number in sorted(rows))}
 
 

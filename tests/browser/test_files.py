@@ -50,10 +50,12 @@ def test_long_pasted_text_becomes_a_file_and_may_become_text_again(chat: Chat, p
     expect(chat.field).to_be_focused()
 
 
-def test_pasted_picture_becomes_a_file(chat: Chat, page: Page) -> None:
+def test_pasted_picture_becomes_a_file_of_which_the_text_is_read(chat: Chat, page: Page, reading: Site) -> None:
     tray = Tray(page)
     tray.paste_picture(page.screenshot())
-    expect(tray.chip("Pasted picture")).to_have_attribute("data-state", re.compile("queued|parsing|ready|failed"))
+    chip = tray.chip("Pasted picture")
+    expect(chip).to_have_attribute("data-state", "ready", timeout=40_000)
+    expect(chip).to_contain_text("only the text in it is read")
 
 
 def test_what_is_not_taken_says_why_and_holds_the_question_back(chat: Chat, page: Page) -> None:
