@@ -23,6 +23,7 @@ from chatapp.answers.long_reading import (
     tokens_aside,
 )
 from chatapp.answers.models import Answer
+from chatapp.answers.pictures import PICTURE_TOKENS, pictures_of, seen_among
 from chatapp.answers.progress import Progress
 from chatapp.answers.snapshots import text_sha256
 from chatapp.answers.sources import Plan, passages_of, query_of
@@ -191,7 +192,7 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         request.pop("text_sha256", None)
     if known is original and answer.replay_of is not None:
         keep_reading(loaded.claim, answer, answer.replay_of)
-    messages, is_changed = _messages(request, loaded, endpoint.is_local)
+    messages, is_changed = _messages(request, loaded, endpoint)
     notices: list[tuple[str, Wire]] = [(code, params) for code, params in request.get("source_notices", [])]
     if request["left_out_turns"]:
         notices.append(("context_trimmed", {"turns": request["left_out_turns"]}))
@@ -239,6 +240,8 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
     begun = counter.count(progress.text + progress.reasoning) if loaded.continues_message else 0
     budget = endpoint.context_length - max_output - begun
     budget = budget if at_most is None else min(budget, at_most)
+    picture_tokens = _picture_tokens(endpoint, history)
+    budget -= picture_tokens
     plan = _read_sources(
         loaded, endpoint, turns, room_for_sources(endpoint, system, turns[-1].question, counter, budget), counter
     )
@@ -253,7 +256,7 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
         system=system,
         parts=[PartSent(message=str(message.id), sha256=text_sha256(message.text)) for message in kept],
         left_out_turns=assembled.left_out_turns,
-        estimated_tokens=assembled.estimated_tokens,
+        estimated_tokens=assembled.estimated_tokens + picture_tokens,
         model=endpoint.model,
         max_tokens=max_output,
         asks_to_continue=asks_to_continue,
@@ -265,6 +268,12 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
         aside_tokens=tokens_aside(loaded.answer) if plan.mode == "notes" else (0, 0),
         sent=False,
     )
+
+
+def _picture_tokens(endpoint: Endpoint, history: Sequence[tuple[Turn, list[Message]]]) -> int:
+    if not endpoint.vision:
+        return 0
+    return PICTURE_TOKENS * len(seen_among([message.pk for _, messages in history for message in messages]))
 
 
 def output_tokens(endpoint: Endpoint) -> int:
@@ -292,7 +301,8 @@ def _read_sources(loaded: Loaded, endpoint: Endpoint, turns: Sequence[Turn], roo
         reading = LongReading(loaded.answer, question, room, counter, endpoint.is_local)
         if plan := plan_of_notes(reading):
             return plan
-    return read_files(loaded.claim, loaded.answer, query, room, counter, is_demo=endpoint.is_local)
+    plan = read_files(loaded.claim, loaded.answer, query, room, counter, is_demo=endpoint.is_local)
+    return without_words_on_pictures(plan) if endpoint.vision else plan
 
 
 def long_reading(loaded: Loaded) -> Aside | None:
@@ -325,19 +335,22 @@ def _history(reply: Message) -> list[tuple[Turn, list[Message]]]:
     return turns
 
 
-def _messages(request: Request, loaded: Loaded, is_demo: bool) -> tuple[tuple[ChatMessage, ...], bool]:
+def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tuple[ChatMessage, ...], bool]:
     """The messages of the request as their rows are now, and whether one is not what it was."""
     rows = Message.objects.in_bulk([UUID(part["message"]) for part in request["parts"]])
     frozen = frozen_drafts(loaded.answer.pk) if request.get("sources") else []
-    sources = Sources(request.get("sources", ""), passages_of(frozen), is_demo, tuple(request.get("notes", ())))
+    sources = Sources(
+        request.get("sources", ""), passages_of(frozen), endpoint.is_local, tuple(request.get("notes", ()))
+    )
     system = sources.in_system(request["system"])
     messages = [ChatMessage("system", system)] if system else []
     found: Sequence[Message] = [rows[id] for p in request["parts"] if (id := UUID(p["message"])) in rows]
+    pictures = pictures_of([row.pk for row in found]) if endpoint.vision else {}
     last_question = max((i for i, row in enumerate(found) if row.role == Message.Role.USER), default=-1)
     for index, row in enumerate(found):
         if row.role == Message.Role.USER:
             text = sources.in_question(row.text) if index == last_question else row.text
-            messages.append(ChatMessage("user", text))
+            messages.append(ChatMessage("user", text, images=pictures.get(row.pk, ())))
         else:
             messages.append(ChatMessage("assistant", sources.in_reply(row.text)))
     begun = _first_units(loaded.progress.text, loaded.progress.start_text)

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 from chatapp.answers.events import Wire
+from chatapp.answers.pictures import is_seen
 from chatapp.context.counting import Counter
 from chatapp.context.sources import Mode, Passage, cost, fitting, place_words
 from chatapp.conversations.models import Message
@@ -109,6 +110,12 @@ def plan_for(
     return _with_notices(plan, [*notices, ("files_passages", words)])
 
 
+def without_words_on_pictures(plan: Plan) -> Plan:
+    """For a model that sees: a picture without text was not left out, it was looked at."""
+    kept = [(code, params) for code, params in plan.notices if not (code == "file_unreadable" and params["is_picture"])]
+    return _with_notices(plan, kept)
+
+
 def passages_of(drafts: Sequence[Draft]) -> tuple[Passage, ...]:
     return tuple(
         Passage(number, draft.name, place_words(draft.place), draft.text, draft.headings)
@@ -201,7 +208,8 @@ def _unread(upload: Upload, is_moving: bool) -> tuple[str, Wire] | None:
     if reading is None or is_moving:
         return ("file_late", {"name": upload.name})
     if reading.state not in READABLE:
-        return ("file_unreadable", {"name": upload.name, "code": reading.code or reading.state})
+        code = reading.code or reading.state
+        return ("file_unreadable", {"name": upload.name, "code": code, "is_picture": is_seen(upload)})
     if reading.state == ReadingState.PARTLY:
         return ("file_partly", {"name": upload.name, "pages": len(reading.unreadable), "total": reading.total})
     return None

@@ -16,6 +16,14 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Image:
+    """A picture beside the text of a question."""
+
+    media_type: str
+    base64: str
+
+
+@dataclass(frozen=True, slots=True)
 class ChatMessage:
     """An assistant may call tools beside its text or instead; a tool's message answers the call of `tool_call_id`."""
 
@@ -23,3 +31,4 @@ class ChatMessage:
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
+    images: tuple[Image, ...] = ()

@@ -119,6 +119,8 @@ def request_body(target: Target, question: Question, refused: frozenset[str]) ->
 def _message(message: ChatMessage) -> dict[str, Any]:
     if message.tool_call_id:
         return {"role": message.role, "tool_call_id": message.tool_call_id, "content": message.content}
+    if message.images:
+        return {"role": message.role, "content": _parts(message)}
     if not message.tool_calls:
         return {"role": message.role, "content": message.content}
     calls = [
@@ -126,6 +128,13 @@ def _message(message: ChatMessage) -> dict[str, Any]:
         for call in message.tool_calls
     ]
     return {"role": message.role, "content": message.content or None, "tool_calls": calls}
+
+
+def _parts(message: ChatMessage) -> list[dict[str, Any]]:
+    """Text first: some servers read the pictures in the light of it."""
+    urls = [f"data:{image.media_type};base64,{image.base64}" for image in message.images]
+    pictures = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
+    return [{"type": "text", "text": message.content}, *pictures]
 
 
 def _tool(tool: Tool) -> dict[str, Any]:

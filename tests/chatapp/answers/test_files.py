@@ -1,11 +1,14 @@
 """Questions with files: waited for, read whole or in passages, frozen as evidence, checked, and forgotten on demand."""
 
+import base64
 import hashlib
+import io
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
 import pytest
 from django.db.models.functions import Now
+from PIL import Image
 
 from chatapp.accounts.models import User
 from chatapp.answers.claims import Claim, claim_answers
@@ -178,7 +181,9 @@ async def test_a_file_that_cannot_be_read_is_named_and_the_answer_goes_on(
     async with running():
         answer = await ended((await ask(member, [upload])).answer_id)
     assert answer.status == Status.FINISHED
-    assert answer.notices == [{"code": "file_unreadable", "params": {"name": "broken.pdf", "code": "broken"}}]
+    assert answer.notices == [
+        {"code": "file_unreadable", "params": {"name": "broken.pdf", "code": "broken", "is_picture": False}}
+    ]
 
 
 async def test_a_long_file_is_read_in_parts_when_a_person_wants_all_of_it(
@@ -264,6 +269,39 @@ def test_what_would_be_read_is_told_before_sending(member: User, outsider: User,
     mode, read, total = told(member, short, long)
     assert (mode, total) == ("passages", 12) and 0 < read < 12
     assert told(outsider, short) == ("", 0, 0), "another person's file is not there"
+
+
+async def test_a_model_that_sees_gets_the_picture_itself(
+    member: User, endpoint: Endpoint, scripted: ScriptedEndpoint
+) -> None:
+    await play(endpoint, scripted, "plain", vision=True)
+    data = png()
+    upload = await in_thread(make_picture, member, data)
+    async with running():
+        accepted = await ask(member, [upload], "What is this?")
+        answer = await ended(accepted.answer_id)
+        await play(endpoint, scripted, "plain", vision=False)
+        await ended((await ask(member, [upload], "What is this?")).answer_id)
+    seeing, blind = (body["messages"][-1]["content"] for body in scripted.requests)
+    url = f"data:image/png;base64,{base64.b64encode(data).decode()}"
+    assert seeing == [{"type": "text", "text": "What is this?"}, {"type": "image_url", "image_url": {"url": url}}]
+    assert answer.notices == [], "a picture without text was not left out"
+    assert blind == "What is this?"
+
+
+def png() -> bytes:
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30), "teal").save(picture, "PNG")
+    return picture.getvalue()
+
+
+def make_picture(person: User, data: bytes) -> Upload:
+    """As an upload brings it; there is no text in it."""
+    upload = services.begin(person.pk, "sea.png", len(data), Upload.Origin.COMPOSER)
+    services.append(upload, 0, iter([data]))
+    upload.refresh_from_db()
+    Reading.objects.filter(pk=upload.reading_id).update(state=ReadingState.FAILED, code="empty", ended_at=Now())
+    return upload
 
 
 async def test_two_runners_cannot_freeze_for_one_answer(
