@@ -26,7 +26,7 @@ from chatapp.answers.models import Answer
 from chatapp.answers.pictures import PICTURE_TOKENS, pictures_of, seen_among
 from chatapp.answers.progress import Progress
 from chatapp.answers.snapshots import text_sha256
-from chatapp.answers.sources import Plan, passages_of, query_of
+from chatapp.answers.sources import Plan, passages_of, query_of, without_words_on_pictures
 from chatapp.context.assembly import ContextFull, Turn, assemble
 from chatapp.context.counting import Counter, counter_for
 from chatapp.context.messages import ChatMessage
