@@ -10,14 +10,15 @@ from tests.browser.files import PARAGRAPH, Line, SentFrames, Tray, bytes_file, t
 from tests.browser.site import Site
 
 MIB = 1024 * 1024
+READ_MS = 40_000  # the first file of a run also waits until the worker has started
 
 
 def test_chosen_files_are_uploaded_and_read(chat: Chat, page: Page, reading: Site) -> None:
     tray = Tray(page)
     tray.choose(text_file("soundings.txt"), text_file("第二份.md", "# 深度\n\n" + PARAGRAPH))
     expect(tray.chips).to_have_count(2)
-    expect(tray.chip("soundings.txt")).to_have_attribute("data-state", "ready")
-    expect(tray.chip("第二份.md")).to_have_attribute("data-state", "ready")
+    expect(tray.chip("soundings.txt")).to_have_attribute("data-state", "ready", timeout=READ_MS)
+    expect(tray.chip("第二份.md")).to_have_attribute("data-state", "ready", timeout=READ_MS)
     expect(page.locator("[data-files-announcer]")).to_contain_text("is ready.")
 
 
@@ -32,7 +33,7 @@ def test_files_are_dropped_anywhere_on_the_window(chat: Chat, page: Page, readin
     tray.drop("[data-hello]", text_file("one.txt"), text_file("two.txt", "Another text."))
     expect(veil).to_be_hidden()
     expect(tray.chips).to_have_count(2)
-    expect(tray.chip("two.txt")).to_have_attribute("data-state", "ready")
+    expect(tray.chip("two.txt")).to_have_attribute("data-state", "ready", timeout=READ_MS)
 
 
 def test_long_pasted_text_becomes_a_file_and_may_become_text_again(chat: Chat, page: Page, reading: Site) -> None:
@@ -42,7 +43,7 @@ def test_long_pasted_text_becomes_a_file_and_may_become_text_again(chat: Chat, p
     long = "\n".join(f"{number}: {PARAGRAPH}" for number in range(100))
     tray.paste_text(long)
     chip = tray.chip("Pasted text")
-    expect(chip).to_have_attribute("data-state", "ready")
+    expect(chip).to_have_attribute("data-state", "ready", timeout=READ_MS)
     expect(chat.field).to_have_value("")
     chip.get_by_role("button", name="Put it back as text").click()
     expect(tray.chips).to_have_count(0)
@@ -54,7 +55,7 @@ def test_pasted_picture_becomes_a_file_of_which_the_text_is_read(chat: Chat, pag
     tray = Tray(page)
     tray.paste_picture(page.screenshot())
     chip = tray.chip("Pasted picture")
-    expect(chip).to_have_attribute("data-state", "ready", timeout=40_000)
+    expect(chip).to_have_attribute("data-state", "ready", timeout=READ_MS)
     expect(chip).to_contain_text("only the text in it is read")
 
 

@@ -35,7 +35,7 @@ def tray(chat: Chat, page: Page, reading: Site) -> Tray:
 
 def _ask_about(tray: Tray, chat: Chat, file: NamedFile) -> None:
     tray.choose(file)
-    expect(tray.chip(file["name"])).to_have_attribute("data-state", "ready", timeout=30_000)
+    expect(tray.chip(file["name"])).to_have_attribute("data-state", "ready", timeout=40_000)
     chat.ask(QUESTION)
     chat.wait_for_end()
 
@@ -155,10 +155,10 @@ def test_file_of_a_question_opens_beside_it(tray: Tray, chat: Chat, page: Page, 
 def test_meter_says_before_sending_how_much_will_be_read(tray: Tray, chat: Chat, page: Page, model: Endpoint) -> None:
     meter = page.locator("[data-fit]")
     tray.choose(text_file("short.txt", LEATHER))
-    expect(meter).to_contain_text("tokens", timeout=30_000)
+    expect(meter).to_contain_text("tokens", timeout=40_000)
     expect(meter.get_by_role("switch", name="Read all of it")).to_be_hidden()
     tray.choose(text_file("long.txt", "\n\n".join(f"{number}. {BELL} {FISH}" for number in range(2000))))
-    expect(meter).to_contain_text("will be read", timeout=30_000)
+    expect(meter).to_contain_text("will be read", timeout=40_000)
     switch = meter.get_by_role("switch", name="Read all of it")
     expect(switch).to_be_visible()
     switch.check()

@@ -15,8 +15,8 @@ def test_own_files_are_found_and_deleted(chat: Chat, page: Page, reading: Site) 
         text_file("bells.txt", "The tower has a bell of bronze."),
         text_file("a very long name of a file that says all about the harbour.txt", "The pier is 40 m long."),
     )
-    expect(tray.chips.nth(0)).to_have_attribute("data-state", "ready", timeout=30_000)
-    expect(tray.chips.nth(1)).to_have_attribute("data-state", "ready", timeout=30_000)
+    expect(tray.chips.nth(0)).to_have_attribute("data-state", "ready", timeout=40_000)
+    expect(tray.chips.nth(1)).to_have_attribute("data-state", "ready", timeout=40_000)
     chat.ask("What do they say?")
     chat.wait_for_end()
     page.get_by_role("button", name="Menu of Ana").click()
