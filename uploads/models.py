@@ -89,6 +89,49 @@ class Block(models.Model):
         constraints = (models.UniqueConstraint(fields=["reading", "index"], name="block_once"),)
 
 
+class ComputationState(models.TextChoices):
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"  # answered, be it by a refusal
+    FAILED = "failed"  # nobody has answered in time
+    CANCELLED = "cancelled"
+
+
+COMPUTING = (ComputationState.QUEUED, ComputationState.RUNNING)
+
+
+class Computation(models.Model):
+    """One SELECT over the tables of a file; without `sql`, the question what its tables are.
+
+    Ends exactly once, by compare-and-set on the state. `answer` is the JSON of uploads.computing.codec.
+    """
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    reading = models.ForeignKey(Reading, on_delete=models.CASCADE, related_name="computations")
+    sql = models.TextField(blank=True, default="")
+    state = models.CharField(max_length=9, choices=ComputationState.choices, default=ComputationState.QUEUED)
+    answer = models.TextField(blank=True, default="")
+    deadline = models.DateTimeField()  # first for a worker to come, then for the answer
+    created_at = models.DateTimeField(db_default=Now())
+    started_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(state__in=["queued", "running"], ended_at__isnull=True)
+                | models.Q(state__in=["done", "failed", "cancelled"], ended_at__isnull=False),
+                name="computation_ended_has_time",
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=["deadline"], condition=models.Q(state__in=["queued", "running"]), name="computation_open"
+            ),
+            models.Index(fields=["ended_at"], name="computation_ended"),
+        )
+
+
 class Upload(models.Model):
     """One file as one person has given it. `offset` bytes of it are safe."""
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 from celery.signals import worker_shutting_down
 
-from uploads import parsing, sweep
+from uploads import calculating, computations, parsing, sweep
 from uploads.readings import PARSE, claim
 
 
@@ -16,6 +16,14 @@ def parse(reading_id: str) -> None:
     claimed = claim(UUID(reading_id))
     if claimed is not None:
         parsing.read_claimed(claimed)
+
+
+@shared_task(name=computations.COMPUTE)
+def compute(computation_id: str) -> None:
+    """Queue `parse`. Somebody waits for it; whoever comes second, or too late, finds nothing to claim."""
+    claimed = computations.claim(UUID(computation_id))
+    if claimed is not None:
+        calculating.answer_claimed(claimed)
 
 
 @worker_shutting_down.connect
@@ -31,6 +39,7 @@ def sweep_uploads() -> None:
     sweep.send_waiting()
     sweep.take_over_expired()
     sweep.announce_again()
+    computations.expire()
 
 
 @shared_task(name="uploads.tasks.find_orphans")
@@ -38,3 +47,4 @@ def find_orphans() -> None:
     """Nightly: unfinished uploads that nobody goes on with, bytes without rows and rows without bytes."""
     sweep.remove_unfinished()
     sweep.remove_orphans()
+    computations.remove_old()
