@@ -152,6 +152,8 @@ class ScriptedEndpoint:
 
     async def _chunks(self, script: Script, body: dict[str, Any]) -> AsyncIterator[bytes]:
         if (call := self._call(script, body)) is not None:
+            if "talks" in script:
+                yield self._chunk(body, {"content": "Let me compute that."}, FIRST_ID)
             for event in _called(script, *call):
                 yield _event(event)
             yield b"data: [DONE]\n\n"

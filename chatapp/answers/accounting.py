@@ -13,13 +13,14 @@ from chatapp.endpoints.dialects import Prefix, Question
 def question_now(prepared: Prepared, progress: Progress) -> Question | None:
     """The question with what has been shown as its prefix; None where the answer has used up its length."""
     question, request = prepared.question, prepared.request
-    has_begun = bool(progress.start_text or progress.start_reasoning) and not request["asks_to_continue"]
+    has_begun = progress.has_begun and not request["asks_to_continue"]
     if not prepared.can_continue or not (progress.has_shown or has_begun):
         return question
     left = question.max_tokens - tokens_shown(prepared, progress)
     if left <= 0:
         return None
-    prefix = Prefix(progress.text, progress.reasoning, tuple(progress.token_ids))
+    ids = tuple(progress.token_ids[progress.round_tokens :])
+    prefix = Prefix(progress.round_said("text"), progress.round_said("reasoning"), ids)
     if prepared.target.takes_token_ids:
         # Our own worker counts the prefix as output: the earlier attempt's tokens come on top.
         begun = _tokens_before(prepared, progress)
@@ -29,22 +30,20 @@ def question_now(prepared: Prepared, progress: Progress) -> Question | None:
 
 def _tokens_before(prepared: Prepared, progress: Progress) -> int:
     if prepared.request["start_tokens"]:
-        return prepared.request["start_tokens"]
-    earlier = len(progress.text) - len(progress.attempt_text)
-    return prepared.counter.count(progress.text[:earlier])
+        return max(0, prepared.request["start_tokens"] - progress.round_tokens)
+    said = progress.round_said("text")
+    earlier = len(said) - len(progress.attempt_text)
+    return prepared.counter.count(said[: max(0, earlier)])
 
 
 def tokens_shown(prepared: Prepared, progress: Progress) -> int:
-    """Of this attempt: counted by its ids where there are any."""
-    ids = len(progress.token_ids) - prepared.request["start_tokens"]
-    if ids > 0:
-        return ids
-    thought = progress.reasoning if not progress.start_reasoning else ""
-    return prepared.counter.count(progress.attempt_text + thought)
+    """Of this attempt since its last round: counted by its ids where there are any."""
+    ids = len(progress.token_ids) - max(prepared.request["start_tokens"], progress.round_tokens)
+    return ids if ids > 0 else prepared.counter.count(progress.round_shown)
 
 
 def with_aside(ending: Ending, request: Request) -> Ending:
-    """With what was asked for notes before the question itself: it was read and written too."""
+    """With what was asked before the last question, for notes or in earlier rounds: it was read and written too."""
     prompt, completion = request.get("aside_tokens", (0, 0))
     if ending.prompt_tokens is None or ending.completion_tokens is None:
         return ending

@@ -26,9 +26,12 @@ def read_files(claim: Claim, answer: Answer, query: str, room_tokens: int, count
 
 
 def keep_reading(claim: Claim, answer: Answer, earlier: Answer) -> Plan:
-    """The same passages under the same numbers as another attempt: one that is continued, or replayed."""
+    """The same passages under the same numbers as another attempt: one that is continued, or replayed.
+
+    A replay computes anew; a text that is continued goes on from what was computed for it.
+    """
     with holding(claim):
-        copy_evidence(earlier.pk, answer.pk)
+        copy_evidence(earlier.pk, answer.pk, with_computed=answer.replay_of_id is None)
     return Plan(earlier.request.get("sources", ""), tuple(frozen_drafts(answer.pk)))
 
 

@@ -9,27 +9,41 @@ import logging
 import time
 import traceback
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Literal, ParamSpec, TypeVar
+from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 from redis.exceptions import RedisError
 
 from chatapp.answers.accounting import finished, question_now, tokens_shown, with_aside
 from chatapp.answers.claims import LEASE_S, Claim, release
-from chatapp.answers.events import AnswerStarted, Delta, Event, Notice, Wire
+from chatapp.answers.events import AnswerStarted, Delta, Event, Notice, Part, Wire
 from chatapp.answers.joining import joined
 from chatapp.answers.log import EventLog, FencedOut
 from chatapp.answers.long_reading import Task, save_note
 from chatapp.answers.models import Answer, Status
 from chatapp.answers.patience import Patience, Tries
 from chatapp.answers.progress import Progress
-from chatapp.answers.questions import Aside, CannotAnswer, Loaded, Prepared, load, long_reading, prepare, to_json
+from chatapp.answers.questions import (
+    Aside,
+    CannotAnswer,
+    Loaded,
+    Prepared,
+    load,
+    long_reading,
+    prepare,
+    spreadsheets,
+    tell_rounds,
+    to_json,
+)
+from chatapp.answers.rounds import CallMade, Wanted, next_call, round_of, wanted
 from chatapp.answers.services import emit_ended
 from chatapp.answers.snapshots import Ending, end_answer, failed, save_request, save_snapshot
 from chatapp.answers.sources import count_moving
+from chatapp.answers.tables import Described, Spreadsheet, store_result
 from chatapp.conversations.tasks import ask_for_title
 from chatapp.endpoints import deltas
 from chatapp.endpoints.client import EndpointClient
@@ -39,6 +53,9 @@ from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLi
 from chatapp.endpoints.services import learn_characters_per_token
 from chatapp.evidence.tasks import ask_for_check
 from chatapp.threads import in_thread
+from uploads import computations
+from uploads.computing.answer import Refusal, Tables
+from uploads.computing.codec import Answer as Outcome
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +67,9 @@ DATABASE_AWAY = (OperationalError, InterfaceError)
 UNSTORABLE = "The answer could not be stored."
 FILES_S = 900.0  # a reading ends by itself long before, or its worker has died more often than it is tried
 FILES_EVERY_S = 0.4
+COMPUTED_EVERY_S = 0.2  # a computation ends by itself, late at the latest
+PARAGRAPH = "\n\n"
+PARTS: tuple[Part, ...] = ("text", "reasoning")
 SHRINK = 0.6  # of a prompt that an endpoint finds too long: it counts more tokens than we do
 
 
@@ -72,6 +92,7 @@ class Generation:
         self._saving = asyncio.Lock()
         self._saved_version = 0
         self._tries = 0
+        self._round_tries = 0
         self._prepared: Prepared | None = None
         self._is_cancel_pending = False
         self._started_at = time.monotonic()
@@ -133,6 +154,7 @@ class Generation:
         loaded = await self._load()
         await self._wait_for_files(loaded)
         await self._read_in_parts(loaded)
+        loaded = await self._look_at_tables(loaded)
         prepared = await self._patiently(in_thread, prepare, loaded)
         self._prepared = prepared
         loaded.progress.forget_passing()
@@ -144,9 +166,9 @@ class Generation:
             await self._notice(code, params)
         while True:
             try:
-                return await self._converse(prepared, progress)
+                return await self._converse(loaded, prepared, progress)
             except ContextFull as fault:
-                if progress.has_shown:
+                if progress.has_shown or prepared.rounds:
                     raise
                 prepared = await self._prepare_less(loaded, prepared, fault)
 
@@ -197,6 +219,34 @@ class Generation:
                 text += piece.text if piece.part == "text" else ""
         raise Stopped
 
+    async def _look_at_tables(self, loaded: Loaded) -> Loaded:
+        """With what the spreadsheets hold, where the model may compute. One that tells it too late is left out."""
+        described = []
+        for sheet in await self._patiently(in_thread, spreadsheets, loaded):
+            tables = await self._outcome_of(computations.begin_tables, sheet.reading_id)
+            if isinstance(tables, Tables):
+                described.append(Described(sheet, tables))
+            else:
+                await self._tell_left_out(sheet, tables)
+        return replace(loaded, described=tuple(described))
+
+    async def _tell_left_out(self, sheet: Spreadsheet, outcome: Outcome) -> None:
+        code = outcome.code if isinstance(outcome, Refusal) else ""
+        logger.info("answer %s cannot compute with reading %s: %s", self.claim.answer_id, sheet.reading_id, code)
+        await self._notice("tables_left_out", {"name": sheet.name})
+
+    async def _outcome_of(self, begin: Callable[..., UUID], *args: object) -> Outcome:
+        """A worker's answer. Whoever is stopped meanwhile calls the query off: nobody will read it."""
+        computation = await self._patiently(in_thread, begin, *args)
+        try:
+            while (outcome := await self._patiently(in_thread, computations.outcome, computation)) is None:
+                await self._pause(COMPUTED_EVERY_S)
+        except Stopped:
+            with suppress(*DATABASE_AWAY):
+                await in_thread(computations.cancel, computation)
+            raise
+        return outcome
+
     async def _prepare_less(self, loaded: Loaded, before: Prepared, fault: ContextFull) -> Prepared:
         """Older turns left out of a prompt that the endpoint counts otherwise. Raises `fault` where none is left."""
         at_most = int(SHRINK * before.request["estimated_tokens"])
@@ -239,19 +289,70 @@ class Generation:
             return failed("interrupted", "The answer was interrupted, and this endpoint cannot continue it.")
         return None
 
-    async def _converse(self, prepared: Prepared, progress: Progress) -> Ending:
-        """Asks, and asks again as long as that is right and there is patience left."""
+    async def _converse(self, loaded: Loaded, prepared: Prepared, progress: Progress) -> Ending:
+        """Asks, round by round as long as the model wants something computed, until it has answered."""
+        while True:
+            if prepared.rounds:
+                await self._compute(prepared)
+                prepared = self._prepared = await self._patiently(in_thread, tell_rounds, loaded, prepared)
+            completed = await self._ask(prepared, progress)
+            if completed is None:
+                return finished(Completed("length", None, prepared.target.model), prepared, progress, False)
+            if not completed.calls or not prepared.may_compute:
+                return await self._finish(completed, prepared, progress)
+            await self._begin_round(completed, prepared, progress)
+
+    async def _begin_round(self, completed: Completed, prepared: Prepared, progress: Progress) -> None:
+        """Keeps what the model has said and wants, so that it is not asked for it again, whoever goes on."""
+        request, usage = prepared.request, completed.usage
+        spent = (usage.prompt_tokens, usage.completion_tokens) if usage else self._estimate(prepared, progress)
+        for part in PARTS:
+            if progress.round_said(part).strip():  # what comes behind the calls is a paragraph of its own
+                await self._show(deltas.Delta(part, PARAGRAPH), progress)
+        before = request.get("aside_tokens", (0, 0))
+        request["aside_tokens"] = (before[0] + spent[0], before[1] + spent[1])
+        request["rounds"] = [*prepared.rounds, round_of(completed.calls, progress)]
+        request["sent"] = False
+        progress.rest()
+        progress.begin_round(request["rounds"][-1]["ends"])
+        self._round_tries = 0
+        await self._patiently(self.save)  # the text first: the round says how much of it there is
+        await self._remember(prepared)
+
+    def _estimate(self, prepared: Prepared, progress: Progress) -> tuple[int, int]:
+        return prepared.request["estimated_tokens"], tokens_shown(prepared, progress)
+
+    async def _compute(self, prepared: Prepared) -> None:
+        """Answers every call that the model waits for; those an earlier runner has answered are kept."""
+        if next_call(prepared.rounds) is not None:
+            await self._notice("computing", {"round": len(prepared.rounds)})
+        while (call := next_call(prepared.rounds)) is not None:
+            await self._answer_call(call, prepared)
+            await self._notice("computed", {"round": len(prepared.rounds), "call": len(prepared.rounds[-1]["results"])})
+
+    async def _answer_call(self, call: CallMade, prepared: Prepared) -> None:
+        request = prepared.request
+        query = wanted(call, prepared.rounds, request["tables"]["files"])
+        if isinstance(query, Wanted):
+            outcome = await self._outcome_of(computations.begin_query, UUID(query.file["reading"]), query.sql)
+            store = partial(store_result, self.claim, request, query, outcome)
+        else:
+            store = partial(store_result, self.claim, request, None, Refusal("mistake", query))
+        request["rounds"] = await self._patiently(in_thread, store)
+
+    async def _ask(self, prepared: Prepared, progress: Progress) -> Completed | None:
+        """Asks, and asks again as long as that is right and there is patience left. None: there is no length left."""
         tries = Tries(self._patience, prepared.endpoint.is_local)
         while True:
             question = question_now(prepared, progress)
             if question is None:
-                return finished(Completed("length", None, prepared.target.model), prepared, progress, False)
+                return None
             before = progress.version
             try:
                 await self._remember_sent(prepared)
                 self._tries += 1
-                completed = await self._stream(prepared, question, progress)
-                return await self._finish(completed, prepared, progress)
+                self._round_tries += 1
+                return await self._stream(prepared, question, progress)
             except (Unreachable, Dropped, RateLimited) as fault:
                 progress.rest()
                 if progress.version != before:
@@ -261,8 +362,11 @@ class Generation:
     async def _remember_sent(self, prepared: Prepared) -> None:
         if not prepared.request["sent"]:
             prepared.request["sent"] = True
-            if not await self._patiently(in_thread, save_request, self.claim, to_json(prepared.request)):
-                raise FencedOut(f"answer {self.claim.answer_id}")
+            await self._remember(prepared)
+
+    async def _remember(self, prepared: Prepared) -> None:
+        if not await self._patiently(in_thread, save_request, self.claim, to_json(prepared.request)):
+            raise FencedOut(f"answer {self.claim.answer_id}")
 
     async def _stream(self, prepared: Prepared, question: Question, progress: Progress) -> Completed:
         source = self._client.stream(prepared.target, question)
@@ -280,8 +384,9 @@ class Generation:
         await self._append(Delta(claim.answer_id, claim.message_id, delta.part, at, delta.text, delta.token_ids))
 
     async def _finish(self, completed: Completed, prepared: Prepared, progress: Progress) -> Ending:
-        is_whole = self._tries == 1 and self.claim.fence == 1  # the one request held the prompt, and no prefix of ours
-        if completed.usage and is_whole:
+        # The one request held the prompt, and no prefix of ours.
+        is_whole = self._round_tries == 1 and self.claim.fence == 1
+        if completed.usage and is_whole and "tables" not in prepared.request:  # the tools were in the prompt as well
             await self._patiently(
                 in_thread,
                 learn_characters_per_token,
@@ -297,13 +402,14 @@ class Generation:
     def _unfinished(self, ending: Ending) -> Ending:
         """What it has cost all the same, as far as that can be known."""
         prepared, progress = self._prepared, self._progress
-        if prepared is None or progress is None or not prepared.request["sent"]:
+        if prepared is None or progress is None or not (prepared.request["sent"] or prepared.rounds):
             return ending
+        prompt_tokens, completion_tokens = self._estimate(prepared, progress) if prepared.request["sent"] else (0, 0)
         cost = replace(
             ending,
             model_name=prepared.target.model,
-            prompt_tokens=prepared.request["estimated_tokens"],
-            completion_tokens=tokens_shown(prepared, progress),
+            prompt_tokens=prompt_tokens,
+            completion_tokens=completion_tokens,
             usage_estimated=True,
         )
         return with_aside(cost, prepared.request)

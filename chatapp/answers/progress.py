@@ -1,6 +1,7 @@
 """What the readers of one answer have been shown. Knows no database, no Valkey, no HTTP."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from chatapp.answers.events import Delta, Notice, Part, Position, Wire, utf16_length
@@ -28,6 +29,9 @@ class Progress:
     version: int = 0
     start_text: int = 0  # UTF-16 lengths at the beginning of this attempt
     start_reasoning: int = 0
+    round_text: int = 0  # the same at the beginning of this round: behind the last calls of tools
+    round_reasoning: int = 0
+    round_tokens: int = 0
     length_text: int = field(init=False)
     length_reasoning: int = field(init=False)
     _claimed_at: float = field(default_factory=time.monotonic)
@@ -38,12 +42,35 @@ class Progress:
 
     @property
     def has_shown(self) -> bool:
-        """Whether this attempt has shown anything."""
-        return self.length_text > self.start_text or self.length_reasoning > self.start_reasoning
+        """Whether this attempt has shown anything since its last round."""
+        return self.length_text > max(self.start_text, self.round_text) or self.length_reasoning > max(
+            self.start_reasoning, self.round_reasoning
+        )
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether an earlier attempt has said something in this round."""
+        return self.start_text > self.round_text or self.start_reasoning > self.round_reasoning
 
     @property
     def attempt_text(self) -> str:
-        return self.text.encode("utf-16-le")[2 * self.start_text :].decode("utf-16-le", "replace")
+        return _from_unit(self.text, self.start_text)
+
+    def round_said(self, part: Part) -> str:
+        """All that stands in the message since the last round, be it of this attempt or of an earlier one."""
+        if part == "text":
+            return _from_unit(self.text, self.round_text)
+        return _from_unit(self.reasoning, self.round_reasoning)
+
+    @property
+    def round_shown(self) -> str:
+        """What this attempt has said in this round, text and thinking."""
+        text = _from_unit(self.text, max(self.start_text, self.round_text))
+        return text + _from_unit(self.reasoning, max(self.start_reasoning, self.round_reasoning))
+
+    def begin_round(self, ends: Sequence[int]) -> None:
+        """`ends`: lengths of text, thinking and token ids."""
+        self.round_text, self.round_reasoning, self.round_tokens = ends
 
     def copy(self) -> "Progress":
         """What a thread may read while the answer grows."""
@@ -96,3 +123,8 @@ class Progress:
             self.length_reasoning += utf16_length(text)
         self.token_ids.extend(token_ids)
         self.version += 1
+
+
+def _from_unit(text: str, start: int) -> str:
+    """From a UTF-16 unit on."""
+    return text.encode("utf-16-le")[2 * start :].decode("utf-16-le", "replace") if start else text

@@ -25,8 +25,18 @@ from chatapp.answers.long_reading import (
 from chatapp.answers.models import Answer
 from chatapp.answers.pictures import PICTURE_TOKENS, pictures_of, seen_among
 from chatapp.answers.progress import Progress
+from chatapp.answers.rounds import Round, TablesOffered, is_spent, may_call, told_rounds
 from chatapp.answers.snapshots import text_sha256
 from chatapp.answers.sources import Plan, passages_of, query_of, without_words_on_pictures
+from chatapp.answers.tables import (
+    Described,
+    Spreadsheet,
+    offered,
+    room_for_tables,
+    spreadsheets_of,
+    tool_of,
+    words_of_results,
+)
 from chatapp.context.assembly import ContextFull, Turn, assemble
 from chatapp.context.counting import Counter, counter_for
 from chatapp.context.messages import ChatMessage
@@ -76,7 +86,9 @@ class Request(TypedDict, total=False):
     sources: Mode  # how the evidence frozen with this answer is written into the prompt
     source_notices: list[tuple[str, Wire]]
     notes: list[str]
-    aside_tokens: tuple[int, int]  # prompt and completion of what was asked for the notes
+    tables: TablesOffered
+    rounds: list[Round]  # of tools called and their results, the last one perhaps still waited for
+    aside_tokens: tuple[int, int]  # prompt and completion of what was asked for notes, and in earlier rounds
     sent: bool  # the endpoint may have begun to work on it
     text_sha256: str  # of this attempt's text, once it has ended
 
@@ -89,6 +101,7 @@ class Loaded:
     answer: Answer
     request: Request
     progress: Progress
+    described: tuple[Described, ...] = ()  # spreadsheets that a new question offers to compute with
 
     @property
     def continues_message(self) -> bool:
@@ -119,6 +132,15 @@ class Prepared:
     @property
     def prompt_characters(self) -> int:
         return sum(len(message.content) for message in self.question.messages)
+
+    @property
+    def rounds(self) -> list[Round]:
+        return self.request.get("rounds", [])
+
+    @property
+    def may_compute(self) -> bool:
+        """Whether calls of the model are answered, be it by the word that there were too many."""
+        return "tables" in self.request and not is_spent(self.rounds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +179,8 @@ def load(claim: Claim) -> Loaded:
         start_text=answer.prefix_length,
         start_reasoning=request.get("start_reasoning", utf16_length(answer.reasoning)),
     )
+    if rounds := request.get("rounds"):
+        progress.begin_round(rounds[-1]["ends"])
     return Loaded(claim, answer, request, progress)
 
 
@@ -191,6 +215,7 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         request = {**request, "sent": False}
         request.pop("text_sha256", None)
     if known is original and answer.replay_of is not None:
+        request["rounds"] = []  # it computes anew
         keep_reading(loaded.claim, answer, answer.replay_of)
     messages, is_changed = _messages(request, loaded, endpoint)
     notices: list[tuple[str, Wire]] = [(code, params) for code, params in request.get("source_notices", [])]
@@ -198,12 +223,16 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         notices.append(("context_trimmed", {"turns": request["left_out_turns"]}))
     if is_changed and answer.replay_of is not None:
         notices.append(("replay_changed", {}))
+    if answer.replay_of is None and progress.start_text and (rounds := request.get("rounds")):
+        progress.begin_round(rounds[-1]["ends"])  # those of the attempt whose text is continued
     question = Question(
         messages,
         request["max_tokens"],
         seed=answer.seed,
         thinking=answer.thinking,
         user=str(answer.asked_by_id or ""),
+        tools=(tool_of(request["tables"]),) if "tables" in request else (),
+        tool_choice="auto" if may_call(request.get("rounds", [])) else "none",
     )
     return Prepared(
         target=replace(_target(endpoint), model=request["model"]),
@@ -214,6 +243,22 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         is_replay_changed=is_changed,
         notices=[n for n in notices if {"code": n[0], "params": n[1]} not in progress.notices],
     )
+
+
+def tell_rounds(loaded: Loaded, prepared: Prepared) -> Prepared:
+    """The question with what has been computed meanwhile, which it grows by."""
+    request = prepared.request
+    messages, _ = _messages(request, loaded, prepared.endpoint.is_local)
+    choice = prepared.question.tool_choice if may_call(prepared.rounds) else "none"
+    return replace(prepared, question=replace(prepared.question, messages=messages, tool_choice=choice))
+
+
+def spreadsheets(loaded: Loaded) -> list[Spreadsheet]:
+    """What a new question may compute with. Raises CannotAnswer."""
+    answer = loaded.answer
+    if loaded.request.get("parts") or answer.replay_of is not None or loaded.continues_message:
+        return []  # that was decided when it was first asked
+    return spreadsheets_of(answer, _endpoint(answer))
 
 
 def _endpoint(answer: Answer) -> Endpoint:
@@ -242,6 +287,9 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
     budget = budget if at_most is None else min(budget, at_most)
     picture_tokens = _picture_tokens(endpoint, history)
     budget -= picture_tokens
+    computing = _computing(loaded, endpoint, counter)
+    if "tables" in computing:
+        budget -= room_for_tables(computing["tables"], counter)
     plan = _read_sources(
         loaded, endpoint, turns, room_for_sources(endpoint, system, turns[-1].question, counter, budget), counter
     )
@@ -267,6 +315,7 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
         notes=list(plan.notes),
         aside_tokens=tokens_aside(loaded.answer) if plan.mode == "notes" else (0, 0),
         sent=False,
+        **computing,
     )
 
 
@@ -274,6 +323,18 @@ def _picture_tokens(endpoint: Endpoint, history: Sequence[tuple[Turn, list[Messa
     if not endpoint.vision:
         return 0
     return PICTURE_TOKENS * len(seen_among([message.pk for _, messages in history for message in messages]))
+
+
+def _computing(loaded: Loaded, endpoint: Endpoint, counter: Counter) -> Request:
+    """What may be computed with, and what has been: an attempt that goes on with a text goes on with its results."""
+    if loaded.continues_message:
+        earlier = attempt_before(loaded.answer)
+        known: Request = earlier.request if earlier is not None else {}
+        finished = [each for each in known.get("rounds", []) if len(each["results"]) == len(each["calls"])]
+        return Request(tables=known["tables"], rounds=finished) if finished else Request()
+    if not loaded.described:
+        return Request()
+    return Request(tables=offered(loaded.described, endpoint, counter), rounds=[])
 
 
 def output_tokens(endpoint: Endpoint) -> int:
@@ -353,12 +414,21 @@ def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tup
             messages.append(ChatMessage("user", text, images=pictures.get(row.pk, ())))
         else:
             messages.append(ChatMessage("assistant", sources.in_reply(row.text)))
+    if rounds := request.get("rounds"):
+        counter = _counter_of(loaded.answer)
+        finished = [each for each in rounds if len(each["results"]) == len(each["calls"])]
+        messages += told_rounds(finished, words_of_results(loaded.answer.pk, request["tables"], counter))
     begun = _first_units(loaded.progress.text, loaded.progress.start_text)
     if request["asks_to_continue"] and begun:
         messages += [ChatMessage("assistant", begun), ChatMessage("user", CONTINUE)]
     hashes = {str(row.id): text_sha256(row.text) for row in found}
     is_changed = any(hashes.get(part["message"]) != part["sha256"] for part in request["parts"])
     return tuple(messages), is_changed or any(not draft.text for draft in frozen)
+
+
+def _counter_of(answer: Answer) -> Counter:
+    endpoint = _endpoint(answer)
+    return counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
 
 
 def to_json(request: Request) -> dict[str, Any]:

@@ -25,10 +25,14 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """An assistant may call tools beside its text or instead; a tool's message answers the call of `tool_call_id`."""
+    """An assistant may call tools beside its text or instead; a tool's message answers the call of `tool_call_id`.
+
+    `reasoning` is what came before such calls: DeepSeek wants it back with them.
+    """
 
     role: Role
     content: str
     tool_calls: tuple[ToolCall, ...] = ()
     tool_call_id: str = ""
     images: tuple[Image, ...] = ()
+    reasoning: str = ""

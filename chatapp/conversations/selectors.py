@@ -22,6 +22,7 @@ from chatapp.conversations.access import Access, allowed, may
 from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.tree import Node, Tree
 from chatapp.errors import NotFound
+from chatapp.evidence.computed import Step, steps_of
 from chatapp.evidence.selectors import AnswerSources, sources_of
 from chatapp.files.shown import ShownFile, files_of
 
@@ -42,6 +43,7 @@ class ThreadItem:
     can_write: bool
     files: list[ShownFile]
     sources: AnswerSources | None
+    computed: list[Step]
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,8 @@ def _time_label(moment: datetime, now: datetime) -> str:
 def _items(path: Sequence[UUID], tree: Tree, attempts: dict[UUID, list[Answer]], can_write: bool) -> list[ThreadItem]:
     messages = Message.objects.in_bulk(path)
     files = files_of(path)
-    sources = sources_of([attempts[id][-1] for id in path if id in attempts])
+    newest = [attempts[id][-1] for id in path if id in attempts]
+    sources, computed = sources_of(newest), steps_of(newest)
     return [
         ThreadItem(
             message=messages[id],
@@ -174,6 +177,7 @@ def _items(path: Sequence[UUID], tree: Tree, attempts: dict[UUID, list[Answer]],
             can_write=can_write,
             files=files.get(id, []),
             sources=sources.get(attempts[id][-1].pk) if id in attempts else None,
+            computed=computed.get(attempts[id][-1].pk, []) if id in attempts else [],
         )
         for id in path
         if id in messages  # purged since the tree was read

@@ -127,7 +127,8 @@ def _message(message: ChatMessage) -> dict[str, Any]:
         {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
         for call in message.tool_calls
     ]
-    return {"role": message.role, "content": message.content or None, "tool_calls": calls}
+    thought = {"reasoning_content": message.reasoning} if message.reasoning else {}
+    return {"role": message.role, "content": message.content or None, "tool_calls": calls, **thought}
 
 
 def _parts(message: ChatMessage) -> list[dict[str, Any]]:
@@ -174,5 +175,5 @@ def _without(body: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
 
 
 def sent_fields(body: dict[str, Any]) -> set[str]:
-    """Every droppable field that this body holds, in the body itself or in its last message."""
-    return {name for name in DROPPABLE if name in body or name in body["messages"][-1]}
+    """Every droppable field that this body holds, in the body itself or in its messages."""
+    return {name for name in DROPPABLE if name in body or any(name in message for message in body["messages"])}

@@ -29,6 +29,8 @@ class Evidence(models.Model):
     place = models.JSONField()
     excerpt = models.ForeignKey(Excerpt, on_delete=models.PROTECT, null=True, related_name="+")
     score = models.FloatField(null=True)  # of retrieval; None where the whole document was read
+    # Of a result that was computed from the file: see chatapp.evidence.computed.Computed. None for a passage.
+    computed = models.JSONField(null=True)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["answer", "number"], name="evidence_numbered_once"),)

@@ -194,14 +194,17 @@ def _lines(blocks: QuerySet[Block], first: int | None, last: int | None) -> Iter
 
 
 def _sheet(blocks: QuerySet[Block], cells: str) -> dict[str, Any]:
-    """The rows of a sheet around a range. A block may repeat its header above its own rows: it names the columns."""
-    wanted = _corners(cells)
+    """The rows of a sheet around its ranges, "B4:C4,B7:C7" for two; all of it where there are none.
+
+    A block may repeat its header above its own rows: it names the columns.
+    """
+    wanted = [corners for part in cells.split(",") if (corners := _corners(part))]
     rows: dict[int, SheetRow] = {}
     names: dict[int, str] = {}
     left, right = 1, 1
     for block in blocks[:MOST_BLOCKS]:
         corners = _corners(block.place["range"])
-        if corners is None or (wanted is not None and (corners[1] > wanted[3] + 5 or corners[3] < wanted[1] - 5)):
+        if corners is None or (wanted and not any(_are_near(corners, each) for each in wanted)):
             continue
         left, right = corners[0], max(right, corners[2])
         written = [line.split("\t") for line in block.text.split("\n")]
@@ -210,15 +213,19 @@ def _sheet(blocks: QuerySet[Block], cells: str) -> dict[str, Any]:
         if header and not names:
             names = dict(enumerate(header[0], start=corners[0]))
         for row, line in enumerate(lines, start=corners[1]):
-            hits = wanted is not None and wanted[1] <= row <= wanted[3]
+            hits = [each for each in wanted if each[1] <= row <= each[3]]
             marked = [
-                Cell(text, hits and wanted is not None and wanted[0] <= column <= wanted[2])
+                Cell(text, any(each[0] <= column <= each[2] for each in hits))
                 for column, text in enumerate(line, start=left)
             ]
             rows[row] = SheetRow(row, tuple(marked))
             right = max(right, left + len(line) - 1)
     columns = tuple(Column(_column_name(number), names.get(number, "")) for number in range(left, right + 1))
     return {"columns": columns, "rows": tuple(rows[number] for number in sorted(rows))}
+
+
+def _are_near(block: tuple[int, int, int, int], wanted: tuple[int, int, int, int]) -> bool:
+    return block[1] <= wanted[3] + 5 and block[3] >= wanted[1] - 5
 
 
 def _content_url(upload: Upload | None) -> str:

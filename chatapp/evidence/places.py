@@ -15,7 +15,7 @@ def place_words(place: dict[str, Any]) -> str:
         case {"kind": "paragraph", "paragraph": paragraph}:
             return _("paragraph %(number)d") % {"number": paragraph}
         case {"kind": "cells", "sheet": sheet, "range": cells}:
-            return f"{sheet}!{cells}"
+            return f"{sheet}!{cells.replace(',', ', ')}" if sheet else ""
         case {"kind": "region", "page": page}:
             return _("image, page %(number)d") % {"number": page} if page > 1 else _("image")
         case {"kind": "lines", "first": first, "last": last}:

@@ -55,7 +55,7 @@ class AnswerSources:
 
 
 def frozen_drafts(answer_id: UUID) -> list[Draft]:
-    """In the order of their numbers. The text of a deleted source is empty."""
+    """The passages in the order of their numbers, without what was computed. The text of a deleted source is empty."""
     return [
         Draft(
             upload_id=row.upload_id,
@@ -67,7 +67,7 @@ def frozen_drafts(answer_id: UUID) -> list[Draft]:
             text=row.text,
             score=row.score,
         )
-        for row in Evidence.objects.filter(answer=answer_id).select_related("excerpt")
+        for row in Evidence.objects.filter(answer=answer_id, computed__isnull=True).select_related("excerpt")
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, Max, OuterRef
 
 from chatapp.evidence.models import Check, Evidence, Excerpt
 
@@ -38,11 +38,22 @@ def freeze(answer_id: UUID, drafts: Sequence[Draft]) -> None:
 
 
 @transaction.atomic
-def copy_evidence(source_answer_id: UUID, answer_id: UUID) -> None:
+def add(answer_id: UUID, draft: Draft, computed: dict[str, Any]) -> int:
+    """What was computed for an answer, under the next number, which is returned. The caller holds the answer."""
+    last = Evidence.objects.filter(answer=answer_id).aggregate(last=Max("number"))["last"] or 0
+    Excerpt.objects.bulk_create([Excerpt(sha256=_sha256(draft.text), text=draft.text)], ignore_conflicts=True)
+    row = _row(answer_id, last + 1, draft)
+    row.computed = computed
+    row.save()
+    return row.number
+
+
+@transaction.atomic
+def copy_evidence(source_answer_id: UUID, answer_id: UUID, *, with_computed: bool) -> None:
     """What another attempt had read, under the same numbers; nothing where this one has evidence already."""
     if Evidence.objects.filter(answer=answer_id).exists():
         return
-    rows = list(Evidence.objects.filter(answer=source_answer_id))
+    rows = [row for row in Evidence.objects.filter(answer=source_answer_id) if with_computed or row.computed is None]
     for row in rows:
         row.pk = Evidence._meta.pk.get_default()
         row.answer_id = answer_id

@@ -162,7 +162,7 @@ function arrange(list, numbers, isDone) {
 }
 
 function keepOpen(old, article) {
-  for (const selector of ["[data-thinking]", "[data-sources-list]", ".message__whole"]) {
+  for (const selector of ["[data-thinking]", "[data-sources-list]", "[data-computed]", ".message__whole"]) {
     const box = find(selector, article)
     if (!box) continue
     const before = find(selector, old)
