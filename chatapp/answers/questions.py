@@ -248,7 +248,7 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
 def tell_rounds(loaded: Loaded, prepared: Prepared) -> Prepared:
     """The question with what has been computed meanwhile, which it grows by."""
     request = prepared.request
-    messages, _ = _messages(request, loaded, prepared.endpoint.is_local)
+    messages, _ = _messages(request, loaded, prepared.endpoint)
     choice = prepared.question.tool_choice if may_call(prepared.rounds) else "none"
     return replace(prepared, question=replace(prepared.question, messages=messages, tool_choice=choice))
 
