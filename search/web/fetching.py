@@ -5,6 +5,7 @@ beyond it (RobotsCache).
 """
 
 import asyncio
+import codecs
 import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator
@@ -207,6 +208,6 @@ def _media_type(declared: str, content: bytes) -> MediaType:
         raise Unread("broken")
     if declared in _HTML or (declared in _UNSAID and start.lower().startswith((b"<!doctype html", b"<html"))):
         return "text/html"
-    if declared in _PLAIN or (declared in _UNSAID and b"\0" not in content[:_SNIFFED]):
+    if b"\0" not in content[:_SNIFFED] or content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "text/plain"
     raise Unread("media_type")
