@@ -97,10 +97,10 @@ def is_own(address: str) -> bool:
 
     Connecting a datagram socket sends nothing; it asks the routing table which address we would speak from.
     """
-    is_6 = isinstance(ip_address(address), IPv6Address)
-    with socket.socket(socket.AF_INET6 if is_6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
+    family = socket.AF_INET6 if isinstance(ip_address(address), IPv6Address) else socket.AF_INET
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
             probe.connect((address, 9))
-        except OSError:
-            return False  # no route: connecting will fail as well
-        return str(probe.getsockname()[0]) == address
+            return str(probe.getsockname()[0]) == address
+    except OSError:
+        return False  # no route, or no such family: connecting will fail as well

@@ -6,6 +6,7 @@ The name stays in the Host header and in the TLS handshake; only the socket is g
 import ssl
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from types import TracebackType
 from typing import Self
 
@@ -33,12 +34,18 @@ _ERRORS: dict[type[Exception], type[httpx.TransportError]] = {
 }
 
 
+@cache
+def _usual_tls() -> ssl.SSLContext:
+    """One for the process: loading the authorities takes 25 ms."""
+    return ssl.create_default_context(cafile=certifi.where())
+
+
 class GuardedTransport(httpx.AsyncBaseTransport):
     """Raises Refused where the guard does, else httpx's own errors."""
 
     def __init__(self, guard: Guard, max_connections: int = 32, tls: ssl.SSLContext | None = None) -> None:
         self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls or ssl.create_default_context(cafile=certifi.where()),
+            ssl_context=tls or _usual_tls(),
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
             keepalive_expiry=30.0,
