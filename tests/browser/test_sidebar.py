@@ -65,6 +65,8 @@ def test_menu_is_used_by_keyboard(chat: Chat, page: Page) -> None:
     page.keyboard.press("Enter")
     expect(page.get_by_role("menuitem", name="Account")).to_be_focused()
     page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Files")).to_be_focused()
+    page.keyboard.press("ArrowDown")
     expect(page.get_by_role("menuitemradio", name="System")).to_be_focused()
     page.keyboard.press("Escape")
     expect(button).to_be_focused()

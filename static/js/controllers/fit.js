@@ -4,6 +4,7 @@ import { find } from "../helpers/dom.js"
 import { post } from "../helpers/http.js"
 
 const PAUSE_MS = 400
+const AGAIN_MS = 1_000
 const TEXT_STEP = 400 // characters; a few more words of the question change nothing that can be shown
 const READABLE = new Set(["ready", "partly"])
 
@@ -50,8 +51,12 @@ export class Fit {
     const fields = { ids: ids.join(","), endpoint: endpoint ?? "", conversation: this.#chat.conversation ?? "", text: this.#composer.text }
     const answer = await post("/files/fit", fields).catch(() => null)
     if (this.#asked !== key) return
-    if (answer) this.#show(answer)
-    else this.#hide() // no promise is better than a wrong one
+    if (!answer?.words) return this.#hide() // no promise is better than a wrong one
+    this.#show(answer)
+    // Read, and not filed under its words yet: that is a matter of moments.
+    if (answer.mode !== "waiting") return
+    this.#asked = ""
+    this.#timer = setTimeout(() => this.#ask(key, ids, endpoint), AGAIN_MS)
   }
 
   #show({ fits, words }) {
