@@ -92,6 +92,19 @@ def test_marks_follow_their_first_use_and_the_list_below_follows_them(
     expect(chat.text().locator("button.mark")).to_have_text(["1", "2", "1"])
 
 
+def test_sentences_that_their_sources_do_not_support_are_underlined(
+    tray: Tray, chat: Chat, browser: Browser, endpoint: WrittenEndpoint
+) -> None:
+    endpoint.answers[QUESTION] = "Fish is sold **on Fridays** [3]. The line is marked at **five** fathoms [1]."
+    _ask_about(tray, chat, pdf_file(browser, "log.pdf", LEATHER, BELL, FISH))
+    doubts = chat.text().locator(".doubt")
+    wrong = ["The line is marked at ", "five", " fathoms"]  # around the emphasis
+    expect(doubts).to_have_text(wrong, timeout=20_000)
+    expect(chat.answers.last.locator("[data-doubts]")).to_contain_text("1 sentence is underlined")
+    chat.page.reload()
+    expect(chat.text().locator(".doubt")).to_have_text(wrong)
+
+
 def test_what_was_read_is_open_where_the_answer_cites_nothing(
     tray: Tray, chat: Chat, browser: Browser, endpoint: WrittenEndpoint
 ) -> None:

@@ -95,6 +95,14 @@ test("continue: a second answer goes on from the text", () => {
   assert.equal(stream.get("m").status, "running")
 })
 
+test("a checked answer is told, and one that runs is not disturbed by an older one's check", () => {
+  const stream = running()
+  assert.equal(stream.apply(frame(1, { kind: "answer_checked", answer: "older", message: "m" })), null)
+  stream.apply(ended(2, 0))
+  assert.equal(stream.apply(frame(3, { kind: "answer_checked", answer: "a", message: "m" })).kind, "checked")
+  assert.equal(stream.position, "e-3")
+})
+
 test("deltas of a message that is not shown are nobody's gap", () => {
   assert.equal(new ConversationStream("c").apply(delta(1, 50, "x")), null)
 })

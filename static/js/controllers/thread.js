@@ -164,7 +164,7 @@ export class Thread {
     if (!view) return
     view.update()
     if (kind === "ended") void this.#ended(view)
-    if (kind === "notice") void this.#refresh(view)
+    if (kind === "notice" || kind === "checked") void this.#refresh(view)
     if (kind === "status" || kind === "ended") this.#tell("change")
   }
 

@@ -48,7 +48,7 @@ const ICONS = [
   [/pdf$/, "file-pdf"],
   [/presentation|powerpoint/, "file-slides"],
   [/sheet|excel|csv|tab-separated/, "file-table"],
-  [/json|xml|html|javascript|x-python|x-sh|source/, "file-code"],
+  [/json|[/+]xml|html|javascript|x-python|x-sh|source/, "file-code"],
   [/message|rfc822|outlook/, "file-mail"],
 ]
 const NAMES = [

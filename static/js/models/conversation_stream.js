@@ -68,6 +68,7 @@ export class ConversationStream {
       case "delta": return this.#extend(message, event)
       case "notice": return { kind: "notice", message, code: event.code, params: event.params }
       case "answer_ended": return this.#end(message, event)
+      case "answer_checked": return { kind: "checked", message }
       default: return null
     }
   }
