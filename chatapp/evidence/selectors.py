@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import F, Q
 
 from chatapp.accounts.models import User
 from chatapp.answers.models import ENDED, Answer
@@ -34,7 +34,7 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSources:
-    """Of an ended answer that has read whole files, the passages it cites; else all that it was given."""
+    """The best first. Of whole files that were read, once the answer has ended, only the passages that it cites."""
 
     rows: list[SourceRow]
     checks: list[Check]
@@ -98,7 +98,8 @@ def _rows_of(answers: Sequence[Answer], cited: Mapping[UUID, list[int]]) -> dict
     for answer in answers:
         wanted |= Q(answer=answer) if answer.status not in ENDED else Q(answer=answer, number__in=cited[answer.pk])
     rows: dict[UUID, list[Evidence]] = defaultdict(list)
-    for row in Evidence.objects.filter(wanted).select_related("excerpt"):
+    best_first = Evidence.objects.filter(wanted).order_by(F("score").desc(nulls_last=True), "number")
+    for row in best_first.select_related("excerpt"):
         rows[row.answer_id].append(row)
     return rows
 

@@ -152,7 +152,7 @@ function arrange(list, numbers, isDone) {
   const rows = findAll("[data-number]", list).map((row) => ({ row, number: Number(row.dataset.number) }))
   const shown = ({ number }) => numbers.shown(number)
   const cited = rows.filter(shown).sort((a, b) => shown(a) - shown(b))
-  const others = rows.filter((row) => !shown(row)).sort((a, b) => a.number - b.number)
+  const others = rows.filter((row) => !shown(row)) // the best first, as they came
   find("[data-cited]", list).append(...cited.map(({ row }) => row))
   find("[data-uncited]", list).append(...others.map(({ row }) => row))
   for (const row of rows) find("[data-shown-number]", row.row).textContent = shown(row) ?? "·"

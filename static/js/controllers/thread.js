@@ -165,6 +165,7 @@ export class Thread {
     view.update()
     if (kind === "ended") void this.#ended(view)
     if (kind === "notice" || kind === "checked") void this.#refresh(view)
+    if (kind === "notice" || kind === "ended") this.#refreshFiles(view)
     if (kind === "status" || kind === "ended") this.#tell("change")
   }
 
@@ -209,6 +210,12 @@ export class Thread {
     this.#scroller.follow()
     this.#showUse()
     this.#tell("change")
+  }
+
+  // The chips of the question above: its files were being read when it was sent.
+  #refreshFiles(view) {
+    const question = this.#views.get(view.element.dataset.parent)
+    if (question && find("[data-upload]:is([data-state=queued], [data-state=parsing])", question.element)) void this.#refresh(question)
   }
 
   // The newest answer that reported its tokens says how full the chat is.
