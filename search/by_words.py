@@ -13,7 +13,7 @@ from search.terms import asked_terms, is_word
 
 MAX_TERMS = 48
 # Words are looked up from the rarest on until about so many passages hold one; commoner ones only add to the score.
-CANDIDATES = 2000
+CANDIDATES = 1000
 _PREFIX_LENGTH = 6  # a word this long also finds the longer ones that begin with it
 _WEIGHTS = "{0.6,0.6,0.6,1.0}"  # of D, C, B, A: headings are A
 _RANKED = 200
@@ -61,7 +61,7 @@ def _search(asked: Sequence[Term], scope: Filter, size: int, limit: int) -> tupl
     narrow = " | ".join(term.query for term in _narrowing(asked, size))
     numbers = range(len(asked))
     # Robertson's inverse document frequency, in this scope.
-    rarity = [f"ln(1 + (%s + 0.5) / (greatest(n{n}, %s) + 0.5))" for n in numbers]
+    rarity = [f"ln(1 + (%s + 0.5) / (greatest(n{n}, %s) + 0.5))::float8" for n in numbers]
     # Whether a word is there is told ten times as fast as its rank: only the best have their ranks looked at.
     sql = f"""
         WITH hit AS MATERIALIZED (
