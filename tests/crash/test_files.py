@@ -1,4 +1,4 @@
-"""A file in the whole stack: sent, read by the real worker, asked about, and the next time read from the model's cache."""
+"""A file in the whole stack: sent, read by the worker, asked about, and the next time read from the model's cache."""
 
 import base64
 
