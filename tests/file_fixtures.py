@@ -45,6 +45,20 @@ def give(person: User, data: bytes = LINE, name: str = "tides.txt", **facts: str
     return Upload.objects.select_related("blob", "reading").get(pk=upload.pk)
 
 
+def make_collection(person: User, name: str) -> Any:
+    from chatapp.files import collecting
+
+    return collecting.create(person, name)
+
+
+def collect(collection: Any, *uploads: Any) -> None:
+    """These files into the collection, as its owner would."""
+    from chatapp.files.models import CollectionFile
+
+    for upload in uploads:
+        CollectionFile.objects.create(collection=collection, upload=upload, added_by_id=collection.owner_id)
+
+
 def real_environment(services: Services, folder: Path) -> dict[str, str]:
     """For a process of ours beside the test: the same servers, the test's own database, this folder for SONDE_DATA."""
     from django.db import connection

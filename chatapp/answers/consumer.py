@@ -277,6 +277,7 @@ def _call_service(viewer: User, frame: Request) -> services.Accepted:
                 thinking=frame.thinking,
                 endpoint_id=frame.endpoint,
                 upload_ids=frame.uploads,
+                collection_ids=frame.collections,
                 read_all=frame.read_all,
             )
         case Regenerate():

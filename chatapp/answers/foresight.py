@@ -8,13 +8,13 @@ from uuid import UUID
 from django.utils.translation import ngettext
 
 from chatapp.accounts.models import User
+from chatapp.answers.given import Given, given_on
 from chatapp.answers.questions import SYSTEM, SYSTEM_OF_DEMO, room_for_sources
-from chatapp.answers.sources import Plan, count_moving_of, plan_for, uploads_on
+from chatapp.answers.sources import Plan, count_moving_of, plan_for
 from chatapp.context.counting import counter_for
 from chatapp.conversations.selectors import get_conversation, read_tree
 from chatapp.endpoints.models import Endpoint
 from chatapp.files.access import readable
-from uploads.models import Upload
 
 
 class Fit(TypedDict):
@@ -32,6 +32,7 @@ class Fit(TypedDict):
 @dataclass(frozen=True, slots=True)
 class Asked:
     upload_ids: Sequence[UUID]
+    collection_ids: Sequence[UUID]
     conversation_id: UUID | None
     endpoint_id: UUID | None
     text: str
@@ -39,18 +40,18 @@ class Asked:
 
 def foresee(viewer: User, asked: Asked) -> Fit:
     """Raises NotFound for a conversation that is not the viewer's. Files that are not are left out."""
-    uploads = _uploads(viewer, asked)
+    given = _given(viewer, asked)
     endpoint = _endpoint(asked.endpoint_id)
-    if not uploads or endpoint is None:
+    if given.is_empty or endpoint is None:
         return _fit("", "", Plan())
-    num_moving = count_moving_of(uploads)
+    num_moving = count_moving_of(given.uploads)
     if num_moving:
         words = ngettext("%(count)d file is still being read.", "%(count)d files are still being read.", num_moving)
         return _fit("waiting", words % {"count": num_moving}, Plan())
     counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
     system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
     room = room_for_sources(endpoint, system, asked.text, counter)
-    plan = plan_for(uploads, asked.text, room, counter, is_demo=endpoint.is_local)
+    plan = plan_for(given, asked.text, room, counter, is_demo=endpoint.is_local)
     return _fit(plan.mode, plan_words(plan), plan)
 
 
@@ -70,18 +71,17 @@ def plan_words(plan: Plan) -> str:
     return ""
 
 
-def _uploads(viewer: User, asked: Asked) -> list[Upload]:
-    """Those of the branch that is shown, then the new ones."""
-    above: list[Upload] = []
+def _given(viewer: User, asked: Asked) -> Given:
+    """By the branch that is shown, and by the question that is not sent yet."""
+    path: Sequence[UUID] = ()
     if asked.conversation_id is not None:
         conversation = get_conversation(viewer, asked.conversation_id)
         tree = read_tree(conversation.pk)
         leaf = tree.end_of(conversation.active_leaf_id)
-        above = uploads_on(tree.path(leaf)) if leaf else []
+        path = tree.path(leaf) if leaf else ()
     found = readable(viewer).select_related("reading", "blob").in_bulk(list(asked.upload_ids))
     new = [found[id] for id in asked.upload_ids if id in found]
-    known = {upload.reading_id for upload in above}
-    return above + [upload for upload in new if upload.reading_id is None or upload.reading_id not in known]
+    return given_on(path, viewer, new, asked.collection_ids)
 
 
 def _endpoint(endpoint_id: UUID | None) -> Endpoint | None:

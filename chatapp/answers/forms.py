@@ -23,6 +23,7 @@ class IdsField(forms.Field):
 
 class FitForm(forms.Form):
     ids = IdsField(required=False)
+    collections = IdsField(required=False)
     conversation = forms.UUIDField(required=False)
     endpoint = forms.UUIDField(required=False)
     text = forms.CharField(required=False)

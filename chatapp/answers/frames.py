@@ -34,6 +34,7 @@ class SendMessage:
     thinking: bool
     endpoint: UUID | None
     uploads: tuple[UUID, ...]
+    collections: tuple[UUID, ...]
     read_all: bool
 
 
@@ -192,6 +193,7 @@ def _send_message(fields: Fields) -> SendMessage:
         thinking=fields.flag("thinking"),
         endpoint=fields.id_or_none("endpoint"),
         uploads=fields.ids("uploads"),
+        collections=fields.ids("collections"),
         read_all=fields.flag("read_all"),
     )
 

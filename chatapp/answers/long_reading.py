@@ -12,8 +12,9 @@ from django.db.models import Sum
 from chatapp.answers.claims import Claim
 from chatapp.answers.events import Wire
 from chatapp.answers.gathering import holding
+from chatapp.answers.given import given_above
 from chatapp.answers.models import Answer
-from chatapp.answers.sources import Plan, passages_of, plan_for, uploads_above
+from chatapp.answers.sources import Plan, passages_of, plan_for
 from chatapp.context.counting import Counter
 from chatapp.context.sources import Passage, cost, is_empty_note, question_of_notes, question_of_part
 from chatapp.evidence.models import Note
@@ -94,9 +95,9 @@ def begin_long_reading(claim: Claim, reading: LongReading) -> bool:
     answer = reading.answer
     if Note.objects.filter(answer=answer).exists():
         return True
-    uploads = uploads_above(answer.message)
+    given = given_above(answer.message, answer.asked_by_id)
     room, counter = reading.room_tokens, reading.counter
-    plan = plan_for(uploads, reading.question, room, counter, is_demo=reading.is_demo, is_read_in_parts=True)
+    plan = plan_for(given, reading.question, room, counter, is_demo=reading.is_demo, is_read_in_parts=True)
     if plan.mode != "notes":
         return False
     with holding(claim):

@@ -34,6 +34,7 @@ from chatapp.answers.tables import (
     offered,
     room_for_tables,
     spreadsheets_of,
+    still_offered,
     tool_of,
     words_of_results,
 )
@@ -216,7 +217,11 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         request.pop("text_sha256", None)
     if known is original and answer.replay_of is not None:
         request["rounds"] = []  # it computes anew
-        keep_reading(loaded.claim, answer, answer.replay_of)
+        plan = keep_reading(loaded.claim, answer, answer.replay_of)
+        if any(not draft.text for draft in plan.drafts):
+            request["notes"] = []  # taken of what is gone, or not this asker's to read
+        if "tables" in request:
+            request["tables"] = still_offered(request["tables"], answer)
     messages, is_changed = _messages(request, loaded, endpoint)
     notices: list[tuple[str, Wire]] = [(code, params) for code, params in request.get("source_notices", [])]
     if request["left_out_turns"]:
@@ -231,7 +236,7 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         seed=answer.seed,
         thinking=answer.thinking,
         user=str(answer.asked_by_id or ""),
-        tools=(tool_of(request["tables"]),) if "tables" in request else (),
+        tools=(tool_of(request["tables"]),) if request.get("tables", {}).get("files") else (),
         tool_choice="auto" if may_call(request.get("rounds", [])) else "none",
     )
     return Prepared(
@@ -331,7 +336,7 @@ def _computing(loaded: Loaded, endpoint: Endpoint, counter: Counter) -> Request:
         earlier = attempt_before(loaded.answer)
         known: Request = earlier.request if earlier is not None else {}
         finished = [each for each in known.get("rounds", []) if len(each["results"]) == len(each["calls"])]
-        return Request(tables=known["tables"], rounds=finished) if finished else Request()
+        return Request(tables=still_offered(known["tables"], loaded.answer), rounds=finished) if finished else Request()
     if not loaded.described:
         return Request()
     return Request(tables=offered(loaded.described, endpoint, counter), rounds=[])

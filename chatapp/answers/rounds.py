@@ -112,6 +112,8 @@ def understood(call: CallMade, files: Sequence[FileOffered]) -> Wanted | str:
         return "The arguments are not JSON."
     if not isinstance(arguments, dict) or not isinstance(arguments.get("sql"), str):
         return "The argument sql is missing: one SELECT statement."
+    if not files:
+        return "There is no file to ask."
     named = [file for file in files if file["name"] == arguments.get("file")]
     if not named and len(files) > 1:
         return f"The argument file must be one of: {', '.join(file['name'] for file in files)}."

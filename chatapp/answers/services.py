@@ -27,6 +27,7 @@ from chatapp.conversations.selectors import get_answer, get_conversation, get_me
 from chatapp.endpoints.models import Endpoint
 from chatapp.errors import ChatError, Invalid
 from chatapp.files.attaching import attach
+from chatapp.files.collecting import ask_collections
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +55,7 @@ def send_message(
     thinking: bool = False,
     endpoint_id: UUID | None = None,
     upload_ids: Sequence[UUID] = (),
+    collection_ids: Sequence[UUID] = (),
     read_all: bool = False,
 ) -> Accepted:
     """Asks below `parent_id` (an answer, or None for a first question); without a conversation, begins one.
@@ -68,8 +70,9 @@ def send_message(
         parent = _parent(conversation, parent_id)
         question = conversation.messages.create(parent=parent, role=Message.Role.USER, author=viewer, text=text)
         attach(viewer, question, upload_ids)
+        ask_collections(viewer, question, collection_ids)
         reply = _reply(viewer, client_id, question, endpoint, _thinks(endpoint, thinking), secrets.randbits(63))
-        return _with_read_all(reply, read_all and bool(upload_ids))
+        return _with_read_all(reply, read_all and bool(upload_ids or collection_ids))
 
     return _once(viewer, client_id, ask)
 

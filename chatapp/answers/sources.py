@@ -9,17 +9,16 @@ from typing import Any
 from uuid import UUID
 
 from chatapp.answers.events import Wire
+from chatapp.answers.given import READABLE, Given, is_readable, uploads_on
 from chatapp.answers.pictures import is_seen
 from chatapp.context.counting import Counter
 from chatapp.context.sources import Mode, Passage, cost, fitting, place_words
 from chatapp.conversations.models import Message
 from chatapp.conversations.selectors import read_tree
 from chatapp.evidence.services import Draft
-from chatapp.files.models import Attachment
 from search.retrieval import Hit, find, indexed_among, whole
 from uploads.models import OPEN, ReadingState, Upload
 
-READABLE = (ReadingState.READY, ReadingState.PARTLY)
 # Passages for one question: more of them hide the good ones from a model, and each costs the reader a second.
 MOST_PASSAGES = 40
 MOST_PASSAGE_TOKENS = 12_000
@@ -27,6 +26,8 @@ MOST_PASSAGE_TOKENS = 12_000
 MOST_DEMO_TOKENS = 2_000
 # A text that is surely too long is not fetched and counted: nothing packs more characters into a token.
 MOST_CHARACTERS_PER_TOKEN = 8.0
+# Of what is read part by part, some 4,000 pages: hours of a model's time. A collection may hold far more.
+MOST_CHARACTERS_IN_PARTS = 8_000_000
 # "And the second one?" finds nothing by itself: so short a question is looked for with the one before it.
 SHORT_QUESTION = 40
 
@@ -58,25 +59,9 @@ class Plan:
     notices: tuple[tuple[str, Wire], ...] = field(default=())
 
 
-def uploads_above(reply: Message) -> list[Upload]:
-    """The files of the questions above a reply."""
-    return uploads_on(read_tree(reply.conversation_id).path(reply.id)[:-1])
-
-
-def uploads_on(path: Sequence[UUID]) -> list[Upload]:
-    """The files of these messages, oldest first, each content once."""
-    place = {message_id: index for index, message_id in enumerate(path)}
-    attached = Attachment.objects.filter(message__in=path, upload__isnull=False)
-    ordered = sorted(
-        attached.select_related("upload__reading", "upload__blob"),
-        key=lambda each: (place[each.message_id], each.position),
-    )
-    return _each_content_once([each.upload for each in ordered if each.upload is not None])
-
-
 def count_moving(reply: Message) -> tuple[int, int]:
-    """How many files of the branch are still to be read, and how many there are."""
-    uploads = uploads_above(reply)
+    """How many files of the branch's questions are still to be read, and how many there are."""
+    uploads = uploads_on(read_tree(reply.conversation_id).path(reply.id)[:-1])
     return count_moving_of(uploads), len(uploads)
 
 
@@ -85,7 +70,7 @@ def count_moving_of(uploads: Sequence[Upload]) -> int:
 
 
 def plan_for(
-    uploads: Sequence[Upload],
+    given: Given,
     question: str,
     room_tokens: int,
     counter: Counter,
@@ -94,16 +79,18 @@ def plan_for(
     is_read_in_parts: bool = False,
 ) -> Plan:
     """`room_tokens` is what the prompt may hold beside the question. In parts, all is read that does not fit."""
-    moving = {upload.id for upload in _moving(uploads)}
-    files = [_file(upload) for upload in uploads if _is_readable(upload) and upload.id not in moving]
-    notices = [notice for upload in uploads if (notice := _unread(upload, upload.id in moving))]
+    moving = {upload.id for upload in _moving(given.uploads)}
+    readable = [upload for upload in given.uploads if is_readable(upload) and upload.id not in moving]
+    files = [_file(upload) for upload in [*readable, *given.collected]]
+    notices = [notice for upload in given.uploads if (notice := _unread(upload, upload.id in moving))]
+    notices += given.notices
     if not files:
         return Plan(notices=tuple(notices))
     total = sum(file.total for file in files)
     if plan := _whole(files, room_tokens, counter, total):
         words: Wire = {"pages": total, "tokens": plan.tokens, "room": room_tokens}
         return _with_notices(plan, [*notices, ("files_whole", words)])
-    if is_read_in_parts:
+    if is_read_in_parts and _may_be_read_in_parts(files):
         return Plan("notes", _everything(files), total, total, room_tokens=room_tokens)
     plan = _passages(files, question, room_tokens, counter, total, is_demo)
     words = {"read": plan.read, "pages": total, "passages": len(plan.drafts)}
@@ -137,6 +124,10 @@ def _whole(files: Sequence[File], room_tokens: int, counter: Counter, total: int
         return None
     tokens = sum(cost(passage, counter) for passage in passages)
     return Plan("whole", drafts, total, total, tokens, room_tokens)
+
+
+def _may_be_read_in_parts(files: Sequence[File]) -> bool:
+    return sum(file.characters for file in files) <= MOST_CHARACTERS_IN_PARTS
 
 
 def _everything(files: Sequence[File]) -> tuple[Draft, ...]:
@@ -181,25 +172,14 @@ def _file(upload: Upload) -> File:
     return File(upload.id, reading.id, blob.sha256, upload.name, reading.unit, reading.total, reading.characters)
 
 
-def _each_content_once(uploads: Sequence[Upload]) -> list[Upload]:
-    seen: dict[UUID, Upload] = {}
-    for upload in uploads:
-        seen.setdefault(upload.reading_id or upload.id, upload)
-    return list(seen.values())
-
-
 def _moving(uploads: Sequence[Upload]) -> list[Upload]:
     """Still being read, or read and not yet filed under its words."""
     indexed = indexed_among(upload.reading_id for upload in uploads if upload.reading_id)
-    return [u for u in uploads if _is_open(u) or (_is_readable(u) and u.reading_id not in indexed)]
+    return [u for u in uploads if _is_open(u) or (is_readable(u) and u.reading_id not in indexed)]
 
 
 def _is_open(upload: Upload) -> bool:
     return upload.reading is not None and upload.reading.state in OPEN
-
-
-def _is_readable(upload: Upload) -> bool:
-    return upload.reading is not None and upload.reading.state in READABLE
 
 
 def _unread(upload: Upload, is_moving: bool) -> tuple[str, Wire] | None:

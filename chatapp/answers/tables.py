@@ -9,10 +9,10 @@ from typing import Any, cast
 from uuid import UUID
 
 from chatapp.answers.claims import Claim, held_by
-from chatapp.answers.gathering import holding
+from chatapp.answers.gathering import closed_among, holding
+from chatapp.answers.given import READABLE, given_above
 from chatapp.answers.models import Answer
 from chatapp.answers.rounds import CallResult, FileOffered, Round, TablesOffered, Wanted
-from chatapp.answers.sources import READABLE, uploads_above
 from chatapp.context.counting import Counter
 from chatapp.context.tables import (
     QUERY_TABLE,
@@ -59,7 +59,8 @@ def spreadsheets_of(answer: Answer, endpoint: Endpoint) -> list[Spreadsheet]:
     if not endpoint.tools:
         return []
     found: dict[str, Spreadsheet] = {}
-    for upload in uploads_above(answer.message):
+    given = given_above(answer.message, answer.asked_by_id)
+    for upload in (*given.uploads, *given.collected):
         reading, blob = upload.reading, upload.blob
         if reading is None or blob is None or reading.state not in READABLE or reading.media_type not in SPREADSHEETS:
             continue
@@ -86,6 +87,14 @@ def offered(described: Sequence[Described], endpoint: Endpoint, counter: Counter
         detail=[detail.level, detail.num_lines],
         result_tokens=min(MOST_RESULT_TOKENS, endpoint.context_length // RESULT_SHARE),
     )
+
+
+def still_offered(tables: TablesOffered, answer: Answer) -> TablesOffered:
+    """What another attempt was offered, without the files that this one's asker may not read."""
+    ids = {UUID(file["upload"]) for file in tables["files"]}
+    closed = closed_among(ids, answer.asked_by_id)
+    files = [file for file in tables["files"] if UUID(file["upload"]) not in closed]
+    return TablesOffered(files=files, detail=tables["detail"], result_tokens=tables["result_tokens"])
 
 
 def tool_of(tables: TablesOffered) -> Tool:

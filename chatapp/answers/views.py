@@ -38,5 +38,5 @@ def show_health(request: HttpRequest) -> HttpResponse:
 def show_fit(request: HttpRequest) -> HttpResponse:
     """What would be read of these files if the question were sent now."""
     fields = valid(FitForm(read_fields(request)))
-    asked = Asked(fields["ids"], fields["conversation"], fields["endpoint"], fields["text"])
+    asked = Asked(fields["ids"], fields["collections"], fields["conversation"], fields["endpoint"], fields["text"])
     return JsonResponse(foresee(viewer(request), asked))

@@ -24,7 +24,7 @@ from chatapp.conversations.tree import Node, Tree
 from chatapp.errors import NotFound
 from chatapp.evidence.computed import Step, steps_of
 from chatapp.evidence.selectors import AnswerSources, sources_of
-from chatapp.files.shown import ShownFile, files_of
+from chatapp.files.shown import ShownCollection, ShownFile, collections_of, files_of
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class ThreadItem:
     is_last: bool
     can_write: bool
     files: list[ShownFile]
+    collections: list[ShownCollection]
     sources: AnswerSources | None
     computed: list[Step]
 
@@ -118,7 +119,7 @@ def read_thread(viewer: User, conversation_id: UUID, leaf: UUID | None = None) -
     can_write = may(viewer, conversation_id, Access.WRITE)
     path = tree.path(end) if end else []
     attempts = _attempts(path)  # before the texts: a text newer than its snapshot's seq is only an overlap
-    items = _items(path, tree, attempts, can_write)
+    items = _items(viewer, path, tree, attempts, can_write)
     return Thread(conversation, _position(bounds, attempts), items, can_write)
 
 
@@ -129,7 +130,7 @@ def read_item(viewer: User, conversation_id: UUID, message_id: UUID) -> ThreadIt
     if message_id not in tree:
         raise NotFound
     can_write = may(viewer, conversation_id, Access.WRITE)
-    return _items([message_id], tree, _attempts([message_id]), can_write)[0]
+    return _items(viewer, [message_id], tree, _attempts([message_id]), can_write)[0]
 
 
 def read_tree(conversation_id: UUID) -> Tree:
@@ -162,9 +163,12 @@ def _time_label(moment: datetime, now: datetime) -> str:
     return date_format(day, "YEAR_MONTH_FORMAT")
 
 
-def _items(path: Sequence[UUID], tree: Tree, attempts: dict[UUID, list[Answer]], can_write: bool) -> list[ThreadItem]:
+def _items(
+    viewer: User, path: Sequence[UUID], tree: Tree, attempts: dict[UUID, list[Answer]], can_write: bool
+) -> list[ThreadItem]:
     messages = Message.objects.in_bulk(path)
     files = files_of(path)
+    collections = collections_of(viewer, path)
     newest = [attempts[id][-1] for id in path if id in attempts]
     sources, computed = sources_of(newest), steps_of(newest)
     return [
@@ -176,6 +180,7 @@ def _items(path: Sequence[UUID], tree: Tree, attempts: dict[UUID, list[Answer]],
             is_last=not tree.children(id),
             can_write=can_write,
             files=files.get(id, []),
+            collections=collections.get(id, []),
             sources=sources.get(attempts[id][-1].pk) if id in attempts else None,
             computed=computed.get(attempts[id][-1].pk, []) if id in attempts else [],
         )

@@ -12,8 +12,10 @@ from typing import Any
 from django.db.models import Q, QuerySet
 from django.urls import reverse
 
+from chatapp.errors import NotFound
 from chatapp.evidence.models import Evidence
 from chatapp.evidence.places import place_words
+from search.models import Passage
 from uploads.models import Block, Upload
 
 AROUND = 3  # blocks on either side, of a text without pages
@@ -76,6 +78,7 @@ class Line:
 class Source:
     kind: str
     title: str
+    is_closed: bool = False
     place_words: str = ""
     headings: tuple[str, ...] = ()
     content_url: str = ""
@@ -107,6 +110,38 @@ def evidence_source(evidence: Evidence) -> Source:
         boxes_json=json.dumps(place.get("boxes", [])),
         image_url=_image_url(evidence.upload),
         **drawn,
+    )
+
+
+def excerpt_source(evidence: Evidence) -> Source:
+    """The frozen text alone: its file was deleted, or is not the viewer's to read."""
+    return Source(
+        kind=evidence.place["kind"],
+        title=evidence.name,
+        is_closed=evidence.upload_id is not None,
+        place_words=place_words(evidence.place),
+        headings=tuple(evidence.headings),
+        excerpt=evidence.text,
+    )
+
+
+def passage_source(upload: Upload, passage_id: int) -> Source:
+    """A passage of this file. Raises NotFound for one of another."""
+    passage = Passage.objects.filter(pk=passage_id).first()
+    if passage is None or passage.source_id != upload.reading_id:
+        raise NotFound
+    blocks = Block.objects.filter(reading=upload.reading_id).order_by("index")
+    return Source(
+        kind=passage.place["kind"],
+        title=upload.name,
+        place_words=place_words(passage.place),
+        headings=tuple(passage.headings),
+        content_url=_content_url(upload),
+        excerpt=passage.text,
+        page=passage.place.get("page", 1),
+        boxes_json=json.dumps(passage.place.get("boxes", [])),
+        image_url=_image_url(upload),
+        **_drawn(blocks, passage.place, passage.text),
     )
 
 

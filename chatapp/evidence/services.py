@@ -1,7 +1,7 @@
 """Writes of evidence: frozen before the model is asked, copied with a replay, blanked when its source is deleted."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -49,14 +49,21 @@ def add(answer_id: UUID, draft: Draft, computed: dict[str, Any]) -> int:
 
 
 @transaction.atomic
-def copy_evidence(source_answer_id: UUID, answer_id: UUID, *, with_computed: bool) -> None:
-    """What another attempt had read, under the same numbers; nothing where this one has evidence already."""
+def copy_evidence(
+    source_answer_id: UUID, answer_id: UUID, closed_uploads: Collection[UUID] = (), *, with_computed: bool
+) -> None:
+    """What another attempt had read, under the same numbers, the texts of `closed_uploads` left out.
+
+    Does nothing where this one has evidence already.
+    """
     if Evidence.objects.filter(answer=answer_id).exists():
         return
     rows = [row for row in Evidence.objects.filter(answer=source_answer_id) if with_computed or row.computed is None]
     for row in rows:
         row.pk = Evidence._meta.pk.get_default()
         row.answer_id = answer_id
+        if row.upload_id in closed_uploads:
+            row.excerpt_id = None
     Evidence.objects.bulk_create(rows)
 
 

@@ -1,21 +1,38 @@
-"""The one place of rights on files: a file is its owner's; who may read a message that carries it may read it too."""
+"""The one place of rights on files and collections.
+
+A file is its owner's; who may read a message that carries it, or a collection that holds it, may read it too. A
+collection is its owner's, to share and to delete; a grant gives read, or write (add, take out, rename; it includes
+read), to a person, to a group, or to everyone; guests are not of the team, so `everyone` leaves them out. A message
+that asks a collection gives no right on it. Inactive people have no rights at all.
+"""
 
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from chatapp.accounts.models import User
+from chatapp.accounts.models import Role, User
 from chatapp.conversations.access import allowed
 from chatapp.errors import NotFound
-from chatapp.files.models import Attachment
+from chatapp.files.models import Attachment, Collection, CollectionFile, CollectionGrant
 from uploads.models import Upload
+
+Access = CollectionGrant.Access
 
 
 def readable(viewer: User) -> QuerySet[Upload]:
     if not viewer.is_active:
         return Upload.objects.none()
     carried = Attachment.objects.filter(upload=OuterRef("pk"), message__conversation__in=allowed(viewer))
-    return Upload.objects.filter(Q(owner=viewer) | Exists(carried))
+    collected = CollectionFile.objects.filter(upload=OuterRef("pk"), collection__in=collections(viewer))
+    return Upload.objects.filter(Q(owner=viewer) | Exists(carried) | Exists(collected))
+
+
+def collections(viewer: User, access: Access = Access.READ) -> QuerySet[Collection]:
+    """The collections that the viewer may use so."""
+    if not viewer.is_active:
+        return Collection.objects.none()
+    granted = _grants(viewer, access).filter(collection=OuterRef("pk"))
+    return Collection.objects.filter(Q(owner=viewer) | Exists(granted))
 
 
 def get_upload(viewer: User, upload_id: UUID) -> Upload:
@@ -28,8 +45,33 @@ def get_own(viewer: User, upload_id: UUID) -> Upload:
     return _one(readable(viewer).filter(owner=viewer), upload_id)
 
 
+def get_collection(viewer: User, collection_id: UUID, access: Access = Access.READ) -> Collection:
+    """Raises NotFound."""
+    return _one_collection(collections(viewer, access), collection_id)
+
+
+def get_own_collection(viewer: User, collection_id: UUID) -> Collection:
+    """One that is the viewer's to share and to delete. Raises NotFound."""
+    return _one_collection(collections(viewer).filter(owner=viewer), collection_id)
+
+
 def _one(uploads: QuerySet[Upload], upload_id: UUID) -> Upload:
     upload = uploads.select_related("blob", "reading").filter(pk=upload_id).first()
     if upload is None:
         raise NotFound
     return upload
+
+
+def _one_collection(found: QuerySet[Collection], collection_id: UUID) -> Collection:
+    collection = found.filter(pk=collection_id).first()
+    if collection is None:
+        raise NotFound
+    return collection
+
+
+def _grants(viewer: User, access: Access) -> QuerySet[CollectionGrant]:
+    principal = Q(user=viewer) | Q(group__in=viewer.teams.all())
+    if viewer.role != Role.GUEST:
+        principal |= Q(everyone=True)
+    enough = [Access.WRITE] if access == Access.WRITE else [Access.READ, Access.WRITE]
+    return CollectionGrant.objects.filter(principal, access__in=enough)

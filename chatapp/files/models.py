@@ -1,6 +1,10 @@
-"""Which message carries which file."""
+"""Which message carries which file or collection, and which collection holds which file."""
 
+import uuid
+
+from django.conf import settings
 from django.db import models
+from django.db.models.functions import Now
 
 
 class Attachment(models.Model):
@@ -14,3 +18,71 @@ class Attachment(models.Model):
     class Meta:
         constraints = (models.UniqueConstraint(fields=["message", "position"], name="attachment_place"),)
         ordering = ("position",)
+
+
+class Collection(models.Model):
+    """Files kept for reuse in any chat."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="collections")
+    name = models.CharField(max_length=100)
+    created_at = models.DateTimeField(db_default=Now())
+
+    def __str__(self) -> str:
+        return str(self.id)
+
+
+class CollectionFile(models.Model):
+    """A file in a collection, from its announcement on; it counts towards the quota of whoever has uploaded it."""
+
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="files")
+    upload = models.ForeignKey("uploads.Upload", on_delete=models.CASCADE, related_name="collected")
+    added_by = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
+    added_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["collection", "upload"], name="collection_file_once"),)
+        ordering = ("added_at", "id")
+
+
+class CollectionGrant(models.Model):
+    """One right on one collection, for exactly one of a person, a group, or everyone of the team."""
+
+    class Access(models.TextChoices):
+        READ = "read"
+        WRITE = "write"
+
+    collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="grants")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
+    group = models.ForeignKey("accounts.Group", on_delete=models.CASCADE, null=True, blank=True)
+    everyone = models.BooleanField(default=False)
+    access = models.CharField(max_length=5, choices=Access.choices)
+
+    class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=(
+                    models.Q(user__isnull=False, group__isnull=True, everyone=False)
+                    | models.Q(user__isnull=True, group__isnull=False, everyone=False)
+                    | models.Q(user__isnull=True, group__isnull=True, everyone=True)
+                ),
+                name="collection_grant_one_principal",
+            ),
+            models.UniqueConstraint(
+                fields=["collection", "user", "group", "everyone"],
+                nulls_distinct=False,
+                name="collection_grant_once",
+            ),
+        )
+
+
+class MessageCollection(models.Model):
+    """A collection that a question asks; `collection` is null once it was deleted, its name stays."""
+
+    message = models.ForeignKey("conversations.Message", on_delete=models.CASCADE, related_name="collections")
+    collection = models.ForeignKey(Collection, on_delete=models.SET_NULL, null=True, related_name="messages")
+    name = models.CharField(max_length=100)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["message", "collection"], name="message_collection_once"),)
+        ordering = ("id",)

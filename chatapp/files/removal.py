@@ -18,16 +18,17 @@ KEPT_UNSENT = timedelta(days=30)
 
 
 def unused() -> QuerySet[Upload]:
-    """What was given for a message and is in none; collections keep their files themselves."""
-    return Upload.objects.filter(attachments=None, origin=Upload.Origin.COMPOSER)
+    """What no message carries and no collection holds."""
+    return Upload.objects.filter(attachments=None, collected=None)
 
 
 def remove_unused(upload_ids: Iterable[UUID]) -> int:
-    """Of these, what no message carries any more."""
+    """Of these, what nothing has any use for any more."""
     return _remove(unused().filter(pk__in=list(upload_ids)))
 
 
 def remove_unsent() -> int:
+    """Drafts of long ago; and what came out of its collection while nobody was there to remove it."""
     return _remove(unused().filter(state=Upload.State.WHOLE, created_at__lt=Now() - KEPT_UNSENT))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
+from uuid import UUID
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
@@ -29,7 +30,7 @@ class Announced:
 
     name: str
     size_bytes: int
-    origin: str
+    collection_id: UUID | None  # that it is for; else it is for a question
 
 
 def method_of(request: HttpRequest) -> str:
@@ -40,10 +41,7 @@ def method_of(request: HttpRequest) -> str:
 def read_announced(request: HttpRequest) -> Announced:
     """Raises Invalid, naming the header."""
     metadata = _metadata(request.headers.get("Upload-Metadata", ""))
-    origin = metadata.get("origin", "composer")
-    if origin not in ("composer", "collection"):
-        raise _invalid("Upload-Metadata")
-    return Announced(metadata.get("filename", ""), _number(request, "Upload-Length"), origin)
+    return Announced(metadata.get("filename", ""), _number(request, "Upload-Length"), _collection_id(metadata))
 
 
 def read_offset(request: HttpRequest) -> int:
@@ -85,6 +83,15 @@ def _metadata(header: str) -> dict[str, str]:
     """`key base64, key base64, ...`; a key may stand alone."""
     pairs = [pair.split(" ", 1) for pair in header.split(",") if pair.strip()]
     return {words[0].strip(): _text(words[1] if len(words) > 1 else "") for words in map(_stripped, pairs)}
+
+
+def _collection_id(metadata: Mapping[str, str]) -> UUID | None:
+    if "collection" not in metadata:
+        return None
+    try:
+        return UUID(metadata["collection"])
+    except ValueError as error:
+        raise _invalid("Upload-Metadata") from error
 
 
 def _stripped(words: list[str]) -> list[str]:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_GET, require_POST, require_safe
 from chatapp.errors import ChatError, Invalid
 from chatapp.files import tus
 from chatapp.files.access import get_own, get_upload
+from chatapp.files.collecting import begin_in
 from chatapp.files.content import content_response
 from chatapp.files.library import read_library
 from chatapp.files.states import chip_state, read_states
@@ -148,7 +149,11 @@ def show_content(request: HttpRequest, upload_id: UUID) -> HttpResponseBase:
 
 def _announce(request: HttpRequest) -> HttpResponse:
     announced = tus.read_announced(request)
-    begun = services.begin(viewer(request).pk, announced.name, announced.size_bytes, announced.origin)
+    person = viewer(request)
+    if announced.collection_id is None:
+        begun = services.begin(person.pk, announced.name, announced.size_bytes)
+    else:
+        begun = begin_in(person, announced.collection_id, announced.name, announced.size_bytes)
     offset = _append(request, begun, 0) if request.content_type == tus.CHUNK_TYPE else 0
     response = _progress(begun, offset, 201)
     response.headers["Location"] = reverse("upload", args=[begun.pk])

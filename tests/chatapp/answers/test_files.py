@@ -261,7 +261,7 @@ def test_what_would_be_read_is_told_before_sending(member: User, outsider: User,
     long = make_file(member, "log.pdf", [FILLING * 40] * 9)
 
     def told(person: User, *uploads: Upload) -> tuple[str, int, int]:
-        asked = Asked([upload.pk for upload in uploads], None, None, "How long is the pier?")
+        asked = Asked([upload.pk for upload in uploads], [], None, None, "How long is the pier?")
         fit = foresee(person, asked)
         return fit["mode"], fit["read"], fit["total"]
 

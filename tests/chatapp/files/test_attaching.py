@@ -20,7 +20,7 @@ from chatapp.endpoints.models import Endpoint
 from chatapp.errors import Invalid
 from chatapp.files.models import Attachment
 from chatapp.files.tasks import remove_unsent_files
-from tests.file_fixtures import files_below, give
+from tests.file_fixtures import collect, files_below, give, make_collection
 from tests.live_site import LiveSite
 from tests.uploads.test_services import together
 from uploads import services
@@ -144,6 +144,7 @@ def delete_long_ago(accepted: Accepted) -> None:
 def test_purged_conversation_takes_its_files_along_and_leaves_those_of_others(member: User, file_store: Path) -> None:
     own, shared = give(member, b"own", "own.txt"), give(member, b"shared", "shared.txt")
     kept = give(member, b"kept", "kept.txt", origin="collection")
+    collect(make_collection(member, "Harbour"), kept)
     delete_long_ago(ask(member, own, shared, kept))
     other = ask(member, shared)
     purge_deleted()
@@ -164,8 +165,10 @@ def test_files_of_drafts_go_after_a_month_and_sent_ones_stay(member: User) -> No
     draft, recent = give(member, b"draft", "draft.txt"), give(member, b"recent", "recent.txt")
     sent = give(member, b"sent", "sent.txt")
     collected = give(member, b"collected", "collected.txt", origin="collection")
+    collect(make_collection(member, "Harbour"), collected)
+    lost = give(member, b"lost", "lost.txt", origin="collection")  # its collection went with another person
     ask(member, sent)
-    old = Upload.objects.filter(pk__in=[draft.pk, sent.pk, collected.pk])
+    old = Upload.objects.filter(pk__in=[draft.pk, sent.pk, collected.pk, lost.pk])
     old.update(created_at=timezone.now() - timedelta(days=31))
     remove_unsent_files()
     assert set(Upload.objects.all()) == {recent, sent, collected}

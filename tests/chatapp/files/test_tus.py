@@ -151,7 +151,7 @@ def test_going_on_after_a_crash_begins_where_the_bytes_end(client: Client) -> No
         ({"upload-length": "9" * 40}, "Upload-Length"),
         ({"upload-metadata": "filename !!!"}, "Upload-Metadata"),
         ({"upload-metadata": f"filename {base64.b64encode(bytes([255])).decode()}"}, "Upload-Metadata"),
-        ({"upload-metadata": f"filename {encoded('a')},origin {encoded('elsewhere')}"}, "Upload-Metadata"),
+        ({"upload-metadata": f"filename {encoded('a')},collection {encoded('elsewhere')}"}, "Upload-Metadata"),
     ],
 )
 def test_header_that_cannot_be_read_is_named(client: Client, headers: dict[str, str], field: str) -> None:
