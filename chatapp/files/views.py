@@ -8,7 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -19,7 +19,6 @@ from chatapp.files import tus
 from chatapp.files.access import get_own, get_upload
 from chatapp.files.collecting import begin_in
 from chatapp.files.content import content_response
-from chatapp.files.library import read_library
 from chatapp.files.states import chip_state, read_states
 from chatapp.files.words import refusal_words
 from chatapp.http import error_response, viewer, wants_page
@@ -33,7 +32,6 @@ View = Callable[..., HttpResponseBase]
 
 # More than a message holds, so that a page may ask for all its chips; a URL of 200 ids has 7,400 characters.
 MAX_ASKED = 200
-MAX_QUERY = 500  # characters of a search
 _STATUS = {
     "empty": 400,
     "name": 400,
@@ -131,15 +129,7 @@ def cancel_upload(request: HttpRequest, upload_id: UUID) -> HttpResponse:
 @require_POST
 def remove_upload(request: HttpRequest, upload_id: UUID) -> HttpResponse:
     services.remove(get_own(viewer(request), upload_id))
-    return redirect("library") if wants_page(request) else JsonResponse({"ok": True})
-
-
-@never_cache
-@require_GET
-def show_library(request: HttpRequest) -> HttpResponse:
-    library = read_library(viewer(request), request.GET.get("q", "")[:MAX_QUERY], request.GET.get("page", ""))
-    context = {"library": library, "quota_bytes": settings.UPLOADS.quota_bytes}
-    return render(request, "files/library.html", context)
+    return redirect("files") if wants_page(request) else JsonResponse({"ok": True})
 
 
 @require_safe

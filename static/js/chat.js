@@ -1,5 +1,6 @@
 // The chat page: builds the models, gives them to the controllers, and lets them talk. Starts here and nowhere else.
 
+import { Collections } from "./controllers/collections.js"
 import { Composer } from "./controllers/composer.js"
 import { Connection } from "./controllers/connection.js"
 import { Details } from "./controllers/details.js"
@@ -31,8 +32,9 @@ const gauge = new Gauge(root)
 const thread = new Thread({ chat, stream, socket, queue, scroller, gauge })
 const drafts = new Drafts(localStorage, person)
 const files = new Files({ chat, drafts, onText: (text) => composer.takeBack(text) })
-const composer = new Composer({ chat, drafts, queue, thread, gauge, files, readAll: () => fit.readAll, onSent: (record, set) => pending.carry(record, set) })
-const fit = new Fit({ chat, files, composer })
+const collections = new Collections({ chat, drafts })
+const composer = new Composer({ chat, drafts, queue, thread, gauge, files, collections, readAll: () => fit.readAll, onSent: (record, set) => pending.carry(record, set) })
+const fit = new Fit({ chat, files, collections, composer })
 const pending = new Pending({ chat, queue, thread, composer, files, scroller, onNewConversation })
 const sidebar = new Sidebar({ chat, thread })
 const panel = new Panel({ chat })

@@ -14,6 +14,7 @@ export class Composer {
   #thread
   #gauge
   #files
+  #collections
   #onSent
   #readAll
   #form = find("[data-composer]")
@@ -26,13 +27,14 @@ export class Composer {
   #composedAt = 0
 
   // `files`: the Files of this page; `onSent(record, set)` gets a question's files when it is in the queue.
-  constructor({ chat, drafts, queue, thread, gauge, files, readAll, onSent }) {
+  constructor({ chat, drafts, queue, thread, gauge, files, collections, readAll, onSent }) {
     this.#chat = chat
     this.#drafts = drafts
     this.#queue = queue
     this.#thread = thread
     this.#gauge = gauge
     this.#files = files
+    this.#collections = collections
     this.#readAll = readAll
     this.#onSent = onSent
     if (!this.#text) return
@@ -47,8 +49,9 @@ export class Composer {
   }
 
   // Puts text that could not be sent back under the hand.
-  takeBack(text, files) {
+  takeBack(text, files, collections = []) {
     if (files) this.#files.giveBack(files)
+    if (collections.length) this.#collections.giveBack(collections)
     this.#text.value = [text, this.#text.value].filter(Boolean).join("\n\n")
     this.#changed()
     this.focus()
@@ -82,8 +85,10 @@ export class Composer {
   moved() {
     this.#drafts.write(null, "")
     this.#drafts.writeFiles(null, [])
+    this.#drafts.writeCollections(null, [])
     this.#saveDraft()
     this.#files.save()
+    this.#collections.save()
   }
 
   // What the toggles say, for any request of this page.
@@ -118,8 +123,9 @@ export class Composer {
     const waiting = this.#queue.records(this.#chat.conversation).at(-1)
     const readAll = this.#readAll()
     const files = this.#files.take()
-    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, search: false, ...filesOf(files, readAll) }
-    const record = this.#queue.push(fields, waiting?.frame.client_id ?? null, { files: files.records(), isHeld: !files.isUp })
+    const collections = this.#collections.take()
+    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, search: false, ...filesOf(files, collections, readAll) }
+    const record = this.#queue.push(fields, waiting?.frame.client_id ?? null, { files: files.records(), collections, isHeld: !files.isUp })
     this.#onSent(record, files)
     this.#text.value = ""
     this.#saveDraft()
@@ -157,6 +163,8 @@ export class Composer {
   }
 }
 
-function filesOf(files, readAll) {
-  return files.isEmpty ? { uploads: [] } : { uploads: files.isUp ? files.ids : [], read_all: readAll }
+function filesOf(files, collections, readAll) {
+  const asked = collections.length ? { collections: collections.map(({ id }) => id) } : {}
+  if (files.isEmpty) return { uploads: [], ...asked, ...(collections.length && { read_all: readAll }) }
+  return { uploads: files.isUp ? files.ids : [], ...asked, read_all: readAll }
 }

@@ -5,6 +5,7 @@ import { iconOf } from "../helpers/file_words.js"
 import { csrfToken, getJson, post } from "../helpers/http.js"
 import { t } from "../helpers/strings.js"
 import { FileSet } from "../models/file_set.js"
+import { LazyTransfer } from "../models/lazy_transfer.js"
 import { StatePoll } from "../models/state_poll.js"
 import { Chips } from "./chips.js"
 import { startTaking } from "./taking.js"
@@ -146,31 +147,4 @@ export class Files {
 const SERVER = {
   remove: (id) => post(`/files/${id}/remove`).catch((error) => error.status === 404 || toast(error.message)),
   retry: (id) => post(`/files/${id}/retry`).then(() => true, (error) => { toast(error.message); return false }),
-}
-
-// The library is loaded with the first file; most pages never need it.
-class LazyTransfer {
-  #fields
-  #transfer = null
-  #isStopped = false
-
-  constructor(fields) {
-    this.#fields = fields
-  }
-
-  async start() {
-    const { Transfer } = await import("../models/transfer.js")
-    if (this.#isStopped) return
-    this.#transfer = new Transfer(this.#fields)
-    this.#transfer.start()
-  }
-
-  stop() {
-    this.#isStopped = true
-    this.#transfer?.stop()
-  }
-
-  retryNow() {
-    this.#transfer?.retryNow()
-  }
 }

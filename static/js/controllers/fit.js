@@ -11,6 +11,7 @@ const READABLE = new Set(["ready", "partly"])
 export class Fit {
   #chat
   #files
+  #collections
   #composer
   #box = find("[data-fit]")
   #words = find("[data-fit-words]")
@@ -19,12 +20,14 @@ export class Fit {
   #asked = ""
   #timer
 
-  constructor({ chat, files, composer }) {
+  constructor({ chat, files, collections, composer }) {
     this.#chat = chat
     this.#files = files
+    this.#collections = collections
     this.#composer = composer
     if (!this.#box) return
     files.on(() => this.#changed())
+    collections.on(() => this.#changed())
     find("[data-composer]").addEventListener("input", () => this.#changed())
     this.#changed()
   }
@@ -39,16 +42,17 @@ export class Fit {
     const { items } = this.#files.set
     const readable = items.filter(({ state }) => READABLE.has(state))
     const isMoving = !this.#files.set.isUp || this.#files.set.movingIds.length > 0
-    if (!readable.length || isMoving) return this.#hide()
+    const collections = this.#collections.ids
+    if (!(readable.length || collections.length) || isMoving) return this.#hide()
     const { endpoint } = this.#composer.options
     const step = Math.floor(this.#composer.text.length / TEXT_STEP)
-    const key = [...readable.map(({ id }) => id), endpoint, this.#chat.conversation, step].join()
-    if (key !== this.#asked) this.#timer = setTimeout(() => this.#ask(key, readable.map(({ id }) => id), endpoint), PAUSE_MS)
+    const key = [...readable.map(({ id }) => id), ...collections, endpoint, this.#chat.conversation, step].join()
+    if (key !== this.#asked) this.#timer = setTimeout(() => this.#ask(key, readable.map(({ id }) => id), collections, endpoint), PAUSE_MS)
   }
 
-  async #ask(key, ids, endpoint) {
+  async #ask(key, ids, collections, endpoint) {
     this.#asked = key
-    const fields = { ids: ids.join(","), endpoint: endpoint ?? "", conversation: this.#chat.conversation ?? "", text: this.#composer.text }
+    const fields = { ids: ids.join(","), collections: collections.join(","), endpoint: endpoint ?? "", conversation: this.#chat.conversation ?? "", text: this.#composer.text }
     const answer = await post("/files/fit", fields).catch(() => null)
     if (this.#asked !== key) return
     if (!answer?.words) return this.#hide() // no promise is better than a wrong one
@@ -56,7 +60,7 @@ export class Fit {
     // Read, and not filed under its words yet: that is a matter of moments.
     if (answer.mode !== "waiting") return
     this.#asked = ""
-    this.#timer = setTimeout(() => this.#ask(key, ids, endpoint), AGAIN_MS)
+    this.#timer = setTimeout(() => this.#ask(key, ids, collections, endpoint), AGAIN_MS)
   }
 
   #show({ fits, words }) {
@@ -70,6 +74,6 @@ export class Fit {
     this.#asked = ""
     this.#box.hidden = true
     this.#all.hidden = true
-    if (this.#files.set.isEmpty) this.#switch.checked = false
+    if (this.#files.set.isEmpty && !this.#collections.ids.length) this.#switch.checked = false
   }
 }

@@ -29,6 +29,7 @@ export class Panel {
     onAction(this.#root, {
       source: open(({ evidence }) => `/sources/${evidence}`),
       "show-file": open(({ upload }) => `/files/${upload}/view`),
+      passage: open(({ upload, passage }) => `/files/${upload}/view?passage=${passage}`),
     })
     onAction(this.#element, {
       "close-panel": () => this.close(),

@@ -109,7 +109,7 @@ export class Pending {
     this.#queue.remove(id)
     this.#sets.delete(id)
     this.#remove(id)
-    this.#composer.takeBack(record.frame.text, files)
+    this.#composer.takeBack(record.frame.text, files, record.collections)
   }
 
   #remove(id) {

@@ -20,7 +20,8 @@ export class Sidebar {
   #chosen = null // the list entry whose menu is open
   #isComplete = false
 
-  constructor({ chat, thread }) {
+  // `thread` is null on pages without one.
+  constructor({ chat, thread = null }) {
     this.#chat = chat
     this.#thread = thread
     this.#root = chat.root
@@ -34,7 +35,7 @@ export class Sidebar {
     })
     this.#root.addEventListener("click", ({ target }) => this.#openMenu(target.closest("[data-menu]")))
     this.#watchEnd()
-    thread.on("title", () => this.#showTitle())
+    thread?.on("title", () => this.#showTitle())
     this.#offerUndoOfLastPage()
   }
 

@@ -8,14 +8,19 @@ const LONG_TEXT = 8_000 // characters; more would bury the question, and is a fi
 
 // `onFiles(files, {isText})` gets what came in.
 export function startTaking({ form, text, onFiles }) {
+  startChoosing(form, onFiles)
+  text.addEventListener("paste", (event) => pasted(event, onFiles))
+  startDropping(onFiles)
+}
+
+// The button of a form, and its hidden field.
+export function startChoosing(form, onFiles) {
   const input = find("[data-file-input]", form)
-  find("[data-action=attach]", form).addEventListener("click", () => input.click())
+  find("[data-action=choose-files]", form).addEventListener("click", () => input.click())
   input.addEventListener("change", () => {
     onFiles([...input.files])
     input.value = "" // the same file may be chosen twice
   })
-  text.addEventListener("paste", (event) => pasted(event, onFiles))
-  startDropping(onFiles)
 }
 
 function pasted(event, onFiles) {
@@ -44,7 +49,7 @@ function clock() {
   return `${parts.join(".")}${numPasted++ ? ` (${numPasted})` : ""}`
 }
 
-function startDropping(onFiles) {
+export function startDropping(onFiles) {
   const veil = find("[data-drop-veil]")
   let depth = 0 // dragenter and dragleave come for every element on the way
   const show = (isShown) => { veil.hidden = !isShown }

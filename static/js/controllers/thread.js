@@ -241,7 +241,8 @@ export class Thread {
     edit(view, (text) => {
       const parent = view.element.dataset.parent || null
       const uploads = findAll("[data-upload]", view.element).map(({ dataset }) => dataset.upload)
-      this.#queue.push({ conversation: this.#chat.conversation, parent, text, ...this.options(), search: false, uploads })
+      const collections = findAll("[data-collection]", view.element).map(({ dataset }) => dataset.collection)
+      this.#queue.push({ conversation: this.#chat.conversation, parent, text, ...this.options(), search: false, uploads, collections })
     })
   }
 

@@ -26,6 +26,15 @@ export class Drafts {
     return JSON.parse(this.#storage.getItem(this.#key("files", conversation)) ?? "[]")
   }
 
+  // {id, name} of each collection.
+  readCollections(conversation) {
+    return JSON.parse(this.#storage.getItem(this.#key("collections", conversation)) ?? "[]")
+  }
+
+  writeCollections(conversation, collections) {
+    return this.#write(this.#key("collections", conversation), collections.length ? JSON.stringify(collections) : "")
+  }
+
   writeFiles(conversation, records) {
     return this.#write(this.#key("files", conversation), records.length ? JSON.stringify(records) : "")
   }
@@ -48,6 +57,6 @@ export class Drafts {
 
 // Signing out leaves nothing of one person's text behind for the next at the same browser.
 export function forget(storage, person) {
-  const mine = new RegExp(`^${PREFIX}:(draft|files|unsent):${person}(:|$)`)
+  const mine = new RegExp(`^${PREFIX}:(draft|files|collections|unsent):${person}(:|$)`)
   for (const key of Object.keys(storage)) if (mine.test(key)) storage.removeItem(key)
 }

@@ -26,10 +26,11 @@ export class SendQueue {
   }
 
   // A question. Its state is "waiting", then gone (accepted) or "failed" with words for people.
-  // `follows` names an unsent question whose reply is to be the parent; `files` are records of a FileSet.
-  push(fields, follows = null, { files = [], isHeld = false } = {}) {
+  // `follows` names an unsent question whose reply is to be the parent; `files` are records of a FileSet,
+  // `collections` {id, name} of those that it asks.
+  push(fields, follows = null, { files = [], collections = [], isHeld = false } = {}) {
     const frame = { type: "send_message", client_id: crypto.randomUUID(), ...fields }
-    const record = { frame, follows, files, isHeld, state: "waiting", error: "", at: Date.now() }
+    const record = { frame, follows, files, collections, isHeld, state: "waiting", error: "", at: Date.now() }
     this.#records.push(record)
     this.#save(record)
     this.#onChange({ kind: "queued", record })

@@ -17,8 +17,9 @@ export class Transfer {
   #timer = null
   #isOver = false
 
-  // `id`: the upload that an earlier page began. `csrfToken()` is asked before each request: it changes at sign-in.
-  constructor({ file, id, csrfToken, onId, onProgress, onInterrupted, onDone, onRefused }) {
+  // `id`: the upload that an earlier page began; `collection`: where the file is to be kept, else it is for a question.
+  // `csrfToken()` is asked before each request: it changes at sign-in.
+  constructor({ file, id, collection, csrfToken, onId, onProgress, onInterrupted, onDone, onRefused }) {
     this.#on = { onInterrupted, onRefused }
     this.#upload = new Upload(file, {
       endpoint: ENDPOINT,
@@ -26,7 +27,7 @@ export class Transfer {
       chunkSize: PIECE_BYTES,
       retryDelays: null,
       storeFingerprintForResuming: false, // drafts remember the upload, and forget it at sign-out
-      metadata: { filename: file.name, filetype: file.type },
+      metadata: { filename: file.name, filetype: file.type, ...(collection && { collection }) },
       onBeforeRequest: (request) => {
         request.setHeader("X-CSRFToken", csrfToken())
         request.setHeader("Accept", "application/json")
