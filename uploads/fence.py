@@ -8,6 +8,7 @@ import contextlib
 import logging
 import os
 import re
+import resource
 import select
 import shutil
 import signal
@@ -297,7 +298,9 @@ class Child:
             _, status, usage = os.wait4(self._process.pid, 0)
             self._process.returncode = os.waitstatus_to_exitcode(status)
             self._cpu_s = usage.ru_utime + usage.ru_stime
-            self._peak_bytes = max(self._peak_bytes, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
+            # Linux begins a child's count at what its parent held when it was started: less than that says nothing.
+            if usage.ru_maxrss > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+                self._peak_bytes = max(self._peak_bytes, usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024))
         return self._process.returncode
 
     def failed(self, fault: Fault, where: str) -> Unparsable:

@@ -184,6 +184,13 @@ def test_a_child_that_dies_is_said_to_have_crashed_and_what_it_read_stays(source
     assert time.monotonic() - began < LIMITS.seconds / 2
 
 
+def test_memory_of_the_worker_is_not_taken_for_that_of_its_child(source: Source) -> None:
+    held = bytearray(LIMITS.memory_bytes)
+    held[::4096] = b"x" * len(held[::4096])
+    assert read(source, "is_killed")[1] == "crashed"
+    assert len(held) == LIMITS.memory_bytes
+
+
 def test_an_exceptions_own_words_stay_out_of_the_log(source: Source, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     read(source, "raises")
