@@ -1,17 +1,8 @@
-"""Addresses of cells, and the fewest ranges that cover the cells of some columns and rows. Knows no library."""
+"""The fewest ranges that cover the cells of some columns and rows. Knows no library."""
 
 from collections.abc import Iterable, Sequence
 
 MAX_AREAS = 60
-
-
-def letter_of(column: int) -> str:
-    """1 is A, 27 is AA."""
-    name = ""
-    while column:
-        column, rest = divmod(column - 1, 26)
-        name = chr(ord("A") + rest) + name
-    return name
 
 
 def number_of(letter: str) -> int:
@@ -19,11 +10,6 @@ def number_of(letter: str) -> int:
     for character in letter:
         number = number * 26 + ord(character) - ord("A") + 1
     return number
-
-
-def range_of(first_column: int, first_row: int, last_column: int, last_row: int) -> str:
-    first, last = f"{letter_of(first_column)}{first_row}", f"{letter_of(last_column)}{last_row}"
-    return first if first == last else f"{first}:{last}"
 
 
 def runs(numbers: Iterable[int]) -> list[tuple[int, int]]:

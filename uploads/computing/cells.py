@@ -12,10 +12,11 @@ from typing import Any
 import duckdb
 from duckdb import DuckDBPyConnection
 
-from uploads.computing.addresses import MAX_AREAS, bounding, number_of, range_of, runs
+from uploads.computing.addresses import MAX_AREAS, bounding, number_of, runs
 from uploads.computing.answer import Area, Cells, Table
 from uploads.computing.database import reading
 from uploads.computing.naming import ROW
+from uploads.parsers.cells import range_of
 
 ROW_REFERENCE = {"class": "COLUMN_REF", "type": "COLUMN_REF", "alias": "", "query_location": 0, "column_names": [ROW]}
 BARE: dict[str, Any] = {
@@ -138,4 +139,4 @@ def areas_of(table: Table, columns: frozenset[str], pieces: Sequence[tuple[int, 
     numbers = runs(number_of(c.letter) for c in table.columns if not columns or c.name in columns)
     for top, bottom in pieces:
         for left, right in numbers:
-            yield {"kind": "cells", "sheet": table.sheet, "range": range_of(left, top, right, bottom)}
+            yield {"kind": "cells", "sheet": table.sheet, "range": range_of(top - 1, left - 1, bottom - 1, right - 1)}

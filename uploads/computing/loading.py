@@ -3,20 +3,22 @@
 A workbook says what its values are. In a text they are words: a column is of a type when all of its values are.
 """
 
-from collections.abc import Container
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from duckdb import DuckDBPyConnection
 
-from uploads.computing.addresses import letter_of
 from uploads.computing.answer import Bounds, Column, Table
-from uploads.computing.drafting import Draft, type_of
+from uploads.computing.drafting import MAX_WIDTH, Draft, type_of
 from uploads.computing.naming import ROW, safe_name
 from uploads.computing.scalars import scalar_of
+from uploads.parsers.cells import column_name
 
 MAX_COLUMNS = 300
 SAMPLE_ROWS = 3
 FEW_VALUES, SHORT_VALUE = 12, 60
+TRIED_ROWS = 2000
 MAX_LINE_BYTES = 8 * 1024**2
 
 
@@ -60,8 +62,27 @@ TEXT = Reading("VARCHAR", "@")
 READINGS = (WHOLE, POINT, TRUTH, DAY, MOMENT, TIME, DOTTED, COMMA, THOUSANDS, DAY_FIRST, MONTH_FIRST)
 
 
+# Readings by the number of their column.
+Possible: TypeAlias = Mapping[int, Sequence[Reading]]
+
+
 def typed(type: str) -> Reading:
     return Reading(type, f"CAST(@ AS {type})")
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """A column as it will be: the `number` is its place among those of the draft."""
+
+    number: int
+    name: str
+    title: str
+    letter: str
+    reading: Reading
+
+    @property
+    def sql(self) -> str:
+        return f'{self.reading.of(f"c{self.number}")} AS "{self.name}"'
 
 
 def load(
@@ -69,29 +90,14 @@ def load(
 ) -> Table:
     """Makes the table and describes it. Its name is added to `taken`."""
     name = safe_name(draft.sheet.name or draft.title, "data", taken, reserved)
-    width = max(len(draft.kinds), len(draft.names))
-    raw = _raw(database, draft, width)
-    used = [n for n in range(width) if (draft.kinds[n : n + 1] or [set()])[0] or (draft.names[n : n + 1] or [""])[0]]
-    kept = used[:MAX_COLUMNS]
-    readings = [typed(type_of(draft.kinds[n])) if n < len(draft.kinds) else TEXT for n in kept]
-    if not draft.sheet.is_typed:
-        readings = _read_as(database, raw, kept)
-    names: set[str] = set()
-    letters = [letter_of(draft.sheet.left + n) for n in kept]
-    titles = [draft.names[n] if n < len(draft.names) else "" for n in kept]
-    columns = [
-        safe_name(title, f"column_{letter.lower()}", names, reserved)
-        for title, letter in zip(titles, letters, strict=True)
-    ]
-    values = [
-        f'{reading.of(f"c{n}")} AS "{column}"' for n, reading, column in zip(kept, readings, columns, strict=True)
-    ]
-    database.execute(f'CREATE TABLE "{name}" AS SELECT {", ".join([f"CAST(r AS BIGINT) AS {ROW}", *values])} FROM raw')
+    width = min(max(len(draft.kinds), len(draft.names)), MAX_WIDTH)
+    _make_raw(database, draft, width)
+    planned = _planned(database, draft, width, reserved)
+    kept = planned[:MAX_COLUMNS]
+    columns = ", ".join([f"CAST(r AS BIGINT) AS {ROW}", *(column.sql for column in kept)])
+    database.execute(f'CREATE TABLE "{name}" AS SELECT {columns} FROM raw')
     database.execute("DROP TABLE raw")
-    described = tuple(
-        _describe(database, name, *facts) for facts in zip(columns, titles, letters, readings, strict=True)
-    )
-    sample = database.execute(f'SELECT * EXCLUDE ({ROW}) FROM "{name}" LIMIT {SAMPLE_ROWS}').fetchall()
+    sample = database.execute(f'SELECT * EXCLUDE ({ROW}) FROM "{name}" LIMIT {SAMPLE_ROWS}').fetchall() if kept else []
     return Table(
         name=name,
         sheet=draft.sheet.name,
@@ -100,14 +106,32 @@ def load(
         first_row=draft.first_row,
         last_row=draft.last_row,
         num_rows=draft.num_rows,
-        columns=described,
+        columns=tuple(_describe(database, name, column) for column in kept),
         sample=tuple(tuple(scalar_of(value, bounds.text_characters)[0] for value in row) for row in sample),
         totals=tuple(draft.totals[:20]),
-        num_columns_left_out=len(used) - len(kept),
+        num_columns_left_out=len(planned) - len(kept) + max(0, max(draft.widest, len(draft.names)) - MAX_WIDTH),
     )
 
 
-def _raw(database: DuckDBPyConnection, draft: Draft, width: int) -> str:
+def _planned(database: DuckDBPyConnection, draft: Draft, width: int, reserved: Container[str]) -> list[Planned]:
+    """Every column that has a name or a value."""
+    if draft.sheet.is_typed:
+        readings = {n: typed(type_of(kinds)) for n, kinds in enumerate(draft.kinds) if kinds}
+    else:
+        readings = _read_as(database, width)
+    titles = dict(enumerate(draft.names[:width]))
+    names: set[str] = set()
+    planned = []
+    for n in range(width):
+        title, letter = titles.get(n, ""), column_name(draft.sheet.left + n - 1)
+        if title or n in readings:
+            name = safe_name(title, f"column_{letter.lower()}", names, reserved)
+            planned.append(Planned(n, name, title, letter, readings.get(n, TEXT)))
+    return planned
+
+
+def _make_raw(database: DuckDBPyConnection, draft: Draft, width: int) -> None:
+    """All values as words, in a table of its own."""
     columns = ", ".join(["'r': 'VARCHAR'", *(f"'c{n}': 'VARCHAR'" for n in range(width))])
     draft.path.touch()
     database.execute(
@@ -116,39 +140,58 @@ def _raw(database: DuckDBPyConnection, draft: Draft, width: int) -> str:
         f"allow_quoted_nulls=false, max_line_size={MAX_LINE_BYTES})"
     )
     draft.path.unlink()
-    return "raw"
 
 
-def _read_as(database: DuckDBPyConnection, raw: str, kept: list[int]) -> list[Reading]:
-    """The first reading that takes every value of the column. A day that may as well be a month stays a text."""
-    counts = [f"count({reading.of(f'c{n}')})" for n in kept for reading in (TEXT, *READINGS)]
-    found = database.execute(f"SELECT {', '.join(counts)} FROM {raw}").fetchone() if counts else ()
-    assert found is not None
-    size = len(READINGS) + 1
-    chosen = []
-    for start in range(0, len(found), size):
-        filled, *fits = found[start : start + size]
-        fitting = [reading for reading, count in zip(READINGS, fits, strict=True) if count == filled > 0]
-        is_open = DAY_FIRST in fitting and MONTH_FIRST in fitting
-        chosen.append(TEXT if is_open or not fitting else fitting[0])
-    return chosen
+def _read_as(database: DuckDBPyConnection, width: int) -> dict[int, Reading]:
+    """The first reading that takes every value of its column; columns without a value are left out.
+
+    Most readings fail on the first values: to try all of them on all rows took longer than to read the file.
+    """
+    possible: Possible = dict.fromkeys(range(width), READINGS)
+    for rows in (f"(FROM raw LIMIT {TRIED_ROWS})", "raw"):
+        possible = _fitting(database, rows, possible)
+    return {n: _chosen(fitting) for n, fitting in possible.items()}
 
 
-def _describe(
-    database: DuckDBPyConnection, table: str, column: str, title: str, letter: str, reading: Reading
-) -> Column:
-    at = f'FROM "{table}"'
-    if reading.type != "VARCHAR":
-        filled = database.execute(f'SELECT count("{column}") {at}').fetchone()
-        assert filled is not None
-        return Column(column, title, letter, reading.type, filled[0], filled[0])
-    counts = database.execute(
-        f'SELECT count("{column}"), count(TRY_CAST("{column}" AS DOUBLE)), count(DISTINCT "{column}"), '
-        f'max(length("{column}")) {at}'
-    ).fetchone()
-    assert counts is not None
-    filled_, numbers, distinct, longest = counts
+def _fitting(database: DuckDBPyConnection, rows: str, possible: Possible) -> Possible:
+    """Those of the possible readings that take all values of their columns in these rows."""
+    counts = [f"count({reading.of(f'c{n}')})" for n, readings in possible.items() for reading in (TEXT, *readings)]
+    found = iter(database.execute(f"SELECT {', '.join(counts)} FROM {rows}").fetchone() or () if counts else ())
+    fitting: dict[int, Sequence[Reading]] = {}
+    for n, readings in possible.items():
+        filled, *fits = [next(found) for _ in (TEXT, *readings)]
+        if filled or rows != "raw":
+            fitting[n] = [reading for reading, count in zip(readings, fits, strict=True) if count == filled]
+    return fitting
+
+
+def _chosen(fitting: Sequence[Reading]) -> Reading:
+    """A day that may as well be a month stays a text."""
+    is_open = DAY_FIRST in fitting and MONTH_FIRST in fitting
+    return TEXT if is_open or not fitting else fitting[0]
+
+
+def _describe(database: DuckDBPyConnection, table: str, planned: Planned) -> Column:
+    column, at = f'"{planned.name}"', f'FROM "{table}"'
+    facts = (planned.name, planned.title, planned.letter, planned.reading.type)
+    if planned.reading.type != "VARCHAR":
+        (filled,) = _one(database, f"SELECT count({column}) {at}")
+        return Column(*facts, filled, filled)
+    filled, numbers, distinct, longest = _one(
+        database,
+        f"SELECT count({column}), count(TRY_CAST({column} AS DOUBLE)), approx_count_distinct({column}), "
+        f"max(length({column})) {at}",
+    )
     values: list[tuple[str]] = []
-    if 0 < distinct <= FEW_VALUES and longest <= SHORT_VALUE:
-        values = database.execute(f'SELECT DISTINCT "{column}" {at} WHERE "{column}" IS NOT NULL ORDER BY 1').fetchall()
-    return Column(column, title, letter, "VARCHAR", filled_, numbers, tuple(value for (value,) in values))
+    if filled and distinct <= 2 * FEW_VALUES and longest <= SHORT_VALUE:
+        values = database.execute(
+            f"SELECT DISTINCT {column} {at} WHERE {column} IS NOT NULL ORDER BY 1 LIMIT {FEW_VALUES + 1}"
+        ).fetchall()
+    few = values if len(values) <= FEW_VALUES else []
+    return Column(*facts, filled, numbers, tuple(value for (value,) in few))
+
+
+def _one(database: DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
+    found = database.execute(sql).fetchone()
+    assert found is not None, "an aggregate has one row"
+    return tuple(found)

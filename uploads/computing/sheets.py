@@ -5,30 +5,23 @@ Values as the file holds them: formulas were computed by the program that saved 
 
 import csv
 import datetime
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
-from charset_normalizer import from_bytes
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError, SheetTypeEnum
+from python_calamine import CalamineError, CalamineSheet, SheetTypeEnum
 
 from uploads.document import Source, Unparsable
+from uploads.parsers.charset import encoding_of
+from uploads.parsers.delimited import FIELD_CHARACTERS, SAMPLE_LINES, delimiter_of
+from uploads.parsers.spreadsheet import opened
 
 Value: TypeAlias = (
     "int | float | str | bool | datetime.time | datetime.date | datetime.datetime | datetime.timedelta | None"
 )
 
 TEXTS = frozenset({"text/csv", "text/tab-separated-values"})
-# The comma last: where numbers have decimal commas, it cuts every line as evenly as the semicolon does.
-DELIMITERS = ";\t|,"
-SAMPLE_LINES = 50
-SAMPLE_BYTES = 1 << 16
-FIELD_CHARACTERS = 1_000_000
-BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
-# Of the hundred it knows, those that people's files come in: a short text fits too many of the others.
-PLAUSIBLE = ["cp1252", "gb18030", "big5", "shift_jis", "euc_jp", "euc_kr", "cp1251", "koi8_r", "cp1250", "cp1253"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +30,10 @@ class Row:
 
     number: int
     values: list[Value]
+
+    @property
+    def is_blank(self) -> bool:
+        return self.values.count(None) == len(self.values)
 
     @property
     def filled(self) -> list[int]:
@@ -62,16 +59,14 @@ def sheets_of(source: Source) -> Iterator[Sheet]:
 
 
 def _workbook(source: Source) -> Iterator[Sheet]:
-    try:
-        workbook = CalamineWorkbook.from_path(str(source.path))
-        for meta in workbook.sheets_metadata:
-            if meta.typ is SheetTypeEnum.WorkSheet:
+    workbook = opened(source)
+    for meta in workbook.sheets_metadata:
+        if meta.typ is SheetTypeEnum.WorkSheet:
+            try:
                 sheet = workbook.get_sheet_by_name(meta.name)
-                yield Sheet(meta.name, (sheet.start or (0, 0))[1] + 1, True, _rows(sheet))
-    except PasswordError as error:
-        raise Unparsable("encrypted") from error
-    except CalamineError as error:
-        raise Unparsable("broken") from error
+            except CalamineError as error:
+                raise Unparsable("broken") from error
+            yield Sheet(meta.name, (sheet.start or (0, 0))[1] + 1, True, _rows(sheet))
 
 
 def _rows(sheet: CalamineSheet) -> Iterator[Row]:
@@ -85,9 +80,10 @@ def _text(source: Source) -> Sheet:
 
 def _lines(source: Source) -> Iterator[Row]:
     csv.field_size_limit(FIELD_CHARACTERS)
-    with source.path.open(encoding=_encoding(source), errors="replace", newline="") as file:
+    encoding = encoding_of(source.path)
+    with source.path.open(encoding=encoding.name, errors="replace", newline="") as file:
         tabs = source.media_type == "text/tab-separated-values"
-        delimiter = "\t" if tabs else _delimiter(list(islice(file, SAMPLE_LINES)))
+        delimiter = "\t" if tabs else delimiter_of(islice(file, SAMPLE_LINES))
         file.seek(0)
         reader = csv.reader((line.replace("\0", "") for line in file), delimiter=delimiter)
         first = 1
@@ -97,43 +93,3 @@ def _lines(source: Source) -> Iterator[Row]:
                 first = reader.line_num + 1
         except csv.Error as error:
             raise Unparsable("broken") from error
-
-
-def _encoding(source: Source) -> str:
-    """UTF-8 is tried on the whole file, since a first umlaut may stand a megabyte down."""
-    with source.path.open("rb") as file:
-        head = file.read(SAMPLE_BYTES)
-    for bom, name in BOMS:
-        if head.startswith(bom):
-            return name
-    at = _first_not_utf8(source)
-    if at is None:
-        return "utf-8"
-    with source.path.open("rb") as file:
-        file.seek(max(0, at - SAMPLE_BYTES // 2))
-        best = from_bytes(file.read(SAMPLE_BYTES), cp_isolation=PLAUSIBLE).best()
-    return best.encoding if best else "cp1252"
-
-
-def _first_not_utf8(source: Source) -> int | None:
-    position = 0
-    with source.path.open("rb") as file:
-        for line in file:
-            try:
-                line.decode()
-            except UnicodeDecodeError as error:
-                return position + error.start
-            position += len(line)
-    return None
-
-
-def _delimiter(sample: list[str]) -> str:
-    """The one that cuts most lines into the same number of fields, more than one."""
-
-    def regularity(delimiter: str) -> tuple[int, int]:
-        widths = Counter(len(row) for row in csv.reader(sample, delimiter=delimiter) if row)
-        width, num = widths.most_common(1)[0] if widths else (0, 0)
-        return (num, width) if width > 1 else (0, 0)
-
-    best = max(DELIMITERS, key=regularity)
-    return best if regularity(best) > (0, 0) else ","

@@ -34,7 +34,7 @@ class Row:
 
 
 def parse(source: Source) -> Iterator[Event]:
-    workbook = _opened(source)
+    workbook = opened(source)
     names = [sheet.name for sheet in workbook.sheets_metadata if sheet.typ is SheetTypeEnum.WorkSheet]
     if len(names) > source.limits.max_pages:
         raise Unparsable("too_many_pages")
@@ -45,7 +45,8 @@ def parse(source: Source) -> Iterator[Event]:
         yield Progress(number)
 
 
-def _opened(source: Source) -> CalamineWorkbook:
+def opened(source: Source) -> CalamineWorkbook:
+    """The workbook, where its archive is no bomb and has no password. Raises Unparsable."""
     if source.media_type != XLS:
         checked(source)
     try:

@@ -157,6 +157,19 @@ def test_a_csv_is_of_the_types_of_all_its_words(text: Writer) -> None:
     assert lines(ask(source, "SELECT id FROM data WHERE id = '00014'")) == [(5, 5)]
 
 
+def test_a_word_far_below_makes_a_column_of_words(text: Writer) -> None:
+    rows = "".join(f"{n},{n},\n" for n in range(5000))
+    [table] = tables_of(text(f"a,b,\n{rows}x,5000,\n")).values()
+    assert types(table) == {"a": "VARCHAR", "b": "BIGINT"}, "and a column without a name or a value is none"
+    assert (table.columns[0].num_filled, table.columns[0].num_numbers) == (5001, 5000)
+    assert table.columns[0].values == ()
+
+
+def test_columns_beyond_those_taken_are_counted(text: Writer) -> None:
+    [table] = tables_of(text(",".join(f"c{n}" for n in range(1500)) + "\n" + ",".join(["7"] * 1500) + "\n")).values()
+    assert len(table.columns) == 300 and table.num_columns_left_out == 1200
+
+
 def test_a_german_csv_is_read_with_its_commas_and_its_days(text: Writer) -> None:
     source = text("Straße;Miete;Beginn\nHöhe 1;1.250,50;01.02.2024\nTal 2;99,5;31.12.2023\n".encode("cp1252"))
     [table] = tables_of(source).values()
