@@ -33,7 +33,7 @@ from uploads.computations import known_tables
 from uploads.computing.answer import SPREADSHEETS, Refusal, Result, Tables
 from uploads.computing.codec import Answer as Outcome
 
-MOST_FILES = 5  # the last ones: what a conversation is about now
+MOST_FILES = 5  # the last ones: those of the questions, the newest at the end
 DESCRIPTION_SHARE, MOST_DESCRIPTION_TOKENS = 8, 3_000  # an eighth of the context
 RESULT_SHARE, MOST_RESULT_TOKENS = 20, 3_000  # each of five results a twentieth
 
@@ -60,7 +60,7 @@ def spreadsheets_of(answer: Answer, endpoint: Endpoint) -> list[Spreadsheet]:
         return []
     found: dict[str, Spreadsheet] = {}
     given = given_above(answer.message, answer.asked_by_id)
-    for upload in (*given.uploads, *given.collected):
+    for upload in (*given.collected, *given.uploads):
         reading, blob = upload.reading, upload.blob
         if reading is None or blob is None or reading.state not in READABLE or reading.media_type not in SPREADSHEETS:
             continue
