@@ -6,6 +6,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,10 @@ import pytest
 from openai import OpenAI
 from pydantic import BaseModel
 
+from chatapp.context.messages import ChatMessage
+from chatapp.endpoints.client import EndpointClient
+from chatapp.endpoints.deltas import Completed
+from chatapp.endpoints.dialects import Key, Question, Target, Tool
 from inference.markup import (
     CALL_BEGIN,
     CALL_END,
@@ -255,6 +260,23 @@ def test_what_the_client_was_told_can_be_sent_back(client: OpenAI) -> None:
     (call,) = message.tool_calls
     messages = [*QUESTION, message.model_dump(), {"role": "tool", "tool_call_id": call.id, "content": "noon"}]
     assert ask(client, messages=messages, tools=TOOLS, max_tokens=4).finish_reason in ("length", "stop")
+
+
+async def test_the_chats_own_client_hears_the_call_and_may_answer_it(family: RunningServer) -> None:
+    """With token ids, as it speaks to this worker: a call has ids too, and no words."""
+    target = Target(f"{family.url}/v1", "tiny", Key("none"), takes_token_ids=True)
+    tool = Tool("get_weather", "of a place", PLACE)
+    asked = ChatMessage("user", QUESTION[0]["content"])
+    question = Question((asked,), 400, seed=4, tools=(tool,), tool_choice="required")
+    async with EndpointClient() as client:
+        *shown, end = [piece async for piece in client.stream(target, question)]
+        assert isinstance(end, Completed) and end.finish_reason == "tool_calls"
+        assert not shown and all(call.name == "get_weather" for call in end.calls)
+        assert set(json.loads(end.calls[0].arguments)) == {"city", "cold"}
+        told = (ChatMessage("assistant", "", end.calls[:1]), ChatMessage("tool", "cold", tool_call_id=end.calls[0].id))
+        again = replace(question, messages=(asked, *told), max_tokens=5, tool_choice="none")
+        *words, end = [piece async for piece in client.stream(target, again)]
+    assert isinstance(end, Completed) and not end.calls and words
 
 
 def test_thinking_comes_before_a_required_call(client: OpenAI) -> None:
