@@ -9,7 +9,8 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, Max, OuterRef
 
-from chatapp.evidence.models import Check, Evidence, Excerpt
+from chatapp.answers.models import ENDED, Answer
+from chatapp.evidence.models import Check, Evidence, Excerpt, Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,23 @@ def copy_evidence(
 
 @transaction.atomic
 def forget_sources(source_ids: Iterable[UUID]) -> int:
-    """The texts of deleted files leave with them; numbers, names and places of the marks stay. Returns how many."""
-    blanked = Evidence.objects.filter(source_id__in=list(source_ids), excerpt__isnull=False).update(
-        excerpt=None, upload=None
-    )
+    """The texts of deleted files leave with them; numbers, names and places of the marks stay. Returns how many.
+
+    Notes that a model took of them go too: nobody can say which sentence came from which file.
+    """
+    evidence = Evidence.objects.filter(source_id__in=list(source_ids))
+    _forget_notes(set(evidence.values_list("answer_id", flat=True)))
+    blanked = evidence.filter(excerpt__isnull=False).update(excerpt=None, upload=None)
     remove_unused_excerpts()
     return blanked
+
+
+def _forget_notes(answer_ids: Collection[UUID]) -> None:
+    """Of an answer that is still being made the notes are in its rows alone, and are taken anew."""
+    Note.objects.filter(answer__in=answer_ids).delete()
+    for answer in Answer.objects.filter(pk__in=answer_ids, status__in=ENDED, request__has_key="notes").only("request"):
+        answer.request["notes"] = []
+        answer.save(update_fields=["request"])
 
 
 def remove_unused_excerpts() -> int:

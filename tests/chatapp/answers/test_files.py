@@ -20,7 +20,7 @@ from chatapp.answers.services import Accepted, regenerate, send_message
 from chatapp.context.counting import RatioCounter
 from chatapp.conversations.models import Message
 from chatapp.endpoints.models import Endpoint
-from chatapp.evidence.models import Evidence, Excerpt
+from chatapp.evidence.models import Evidence, Excerpt, Note
 from chatapp.evidence.tasks import check_answer
 from chatapp.threads import in_thread
 from search.index import put
@@ -254,6 +254,20 @@ async def test_a_deleted_file_leaves_its_marks_and_none_of_its_text(
     assert rows and all(r.excerpt is None and r.name == "pier.pdf" for r in rows)
     assert await in_thread(Excerpt.objects.count) == 0
     assert await in_thread(Message.objects.filter(pk=accepted.message_id).exists)
+
+
+async def test_a_deleted_file_takes_the_notes_of_it_along(
+    member: User, endpoint: Endpoint, scripted: ScriptedEndpoint
+) -> None:
+    await play(endpoint, scripted, "plain", max_output_tokens=500)
+    pages = [f"Day {page}. {FILLING * 20}" for page in range(1, 21)]
+    upload = await in_thread(make_file, member, "log.pdf", pages)
+    async with running():
+        answer = await ended((await ask(member, [upload], "What happened?", read_all=True)).answer_id)
+    assert await in_thread(Note.objects.filter(answer=answer).exists) and answer.request["notes"]
+    await in_thread(services.remove, upload)
+    assert not await in_thread(Note.objects.exists)
+    assert (await row(answer.pk)).request["notes"] == []
 
 
 def test_what_would_be_read_is_told_before_sending(member: User, outsider: User, endpoint: Endpoint) -> None:
