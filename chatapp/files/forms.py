@@ -16,6 +16,12 @@ class ShelfForm(forms.Form):
     page = forms.IntegerField(required=False, min_value=1)
 
 
+class WhereForm(forms.Form):
+    """On which page a form stands: that of a collection, or of one's own files."""
+
+    collection = forms.UUIDField(required=False)
+
+
 class NameForm(forms.Form):
     name = forms.CharField(required=False)  # the service says what a name may be
 

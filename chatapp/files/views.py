@@ -19,9 +19,10 @@ from chatapp.files import tus
 from chatapp.files.access import get_own, get_upload
 from chatapp.files.collecting import begin_in
 from chatapp.files.content import content_response
+from chatapp.files.forms import WhereForm
 from chatapp.files.states import chip_state, read_states
 from chatapp.files.words import refusal_words
-from chatapp.http import error_response, viewer, wants_page
+from chatapp.http import error_response, valid, viewer, wants_page
 from uploads import services
 from uploads.errors import Refused
 from uploads.models import Upload
@@ -117,6 +118,9 @@ def show_states(request: HttpRequest) -> HttpResponse:
 def retry_upload(request: HttpRequest, upload_id: UUID) -> HttpResponseBase:
     own = get_own(viewer(request), upload_id)
     services.retry(own)
+    if wants_page(request):
+        collection_id = valid(WhereForm(request.POST))["collection"]
+        return redirect("collection", collection_id) if collection_id else redirect("files")
     return JsonResponse(chip_state(get_own(viewer(request), own.pk)))
 
 

@@ -14,8 +14,9 @@ from django.db import connection
 
 from chatapp.accounts.models import User
 from chatapp.answers.rounds import MAX_QUERIES
-from chatapp.answers.services import Accepted, continue_answer, replay_answer
+from chatapp.answers.services import Accepted, continue_answer, replay_answer, send_message
 from chatapp.context.tables import NO_MORE, QUERY_TABLE
+from chatapp.conversations.models import Grant
 from chatapp.conversations.selectors import read_item
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.computed import Step
@@ -24,7 +25,7 @@ from chatapp.files.indexing import index
 from chatapp.threads import in_thread
 from tests.chatapp.answers.stories import cancel, check_story, crashing, ended, expire_lease, play, row, running, until
 from tests.chatapp.answers.test_files import ask
-from tests.file_fixtures import give
+from tests.file_fixtures import collect, give, make_collection
 from tests.scripted_endpoint import TEXT, ScriptedEndpoint
 from tests.site_fixtures import signed_in
 from tests.uploads.computing.workbooks import write_sales
@@ -390,3 +391,30 @@ async def _until_computing(sql: str) -> None:
             return
         await asyncio.sleep(0.05)
     raise AssertionError("nobody computes")
+
+
+async def test_spreadsheets_of_a_collection_are_computed_with_by_those_alone_who_may_read_it(
+    member: User, outsider: User, endpoint: Endpoint, scripted: ScriptedEndpoint, sales: Upload
+) -> None:
+    await play(endpoint, scripted, "tools", tools=True)
+    scripted.tool_calls = sql(SUM)
+    harbour = await in_thread(make_collection, member, "Harbour")
+    await in_thread(collect, harbour, sales)
+    fields = {"client_id": uuid4(), "text": QUESTION, "collection_ids": [harbour.pk]}
+    with computing():
+        async with running():
+            accepted = await in_thread(lambda: send_message(member, **fields))
+            await ended(accepted.answer_id)
+            assert [found.text for found in await evidence(accepted.answer_id)] == ["pieces\n18"]
+            own = len(scripted.requests)
+            grant = {"conversation_id": accepted.conversation_id, "user": outsider, "access": "write"}
+            await in_thread(lambda: Grant.objects.create(**grant))
+            again = await in_thread(lambda: replay_answer(outsider, client_id=uuid4(), answer_id=accepted.answer_id))
+            await ended(again.answer_id)
+            below = {"conversation_id": accepted.conversation_id, "parent_id": accepted.reply_id}
+            theirs = await in_thread(lambda: send_message(outsider, client_id=uuid4(), text=QUESTION, **below))
+            await ended(theirs.answer_id)
+    assert all("tools" in body for body in scripted.requests[:own])
+    others = scripted.requests[own:]
+    assert len(others) == 2 and not any("tools" in body for body in others)
+    assert await evidence(again.answer_id) == await evidence(theirs.answer_id) == []

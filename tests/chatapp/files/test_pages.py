@@ -154,6 +154,18 @@ def test_search_finds_only_inside_and_opens_at_its_place(member: User, outsider:
     assert client.get(f"/files/{inside.pk}/view?passage={foreign.passage_id}").status_code == 404
 
 
+def test_file_that_failed_is_tried_again_from_its_row(member: User, outsider: User, collection: Collection) -> None:
+    [file] = CollectionFile.objects.filter(collection=collection)
+    Reading.objects.update(state="failed", code="broken", ended_at="2026-01-01T00:00Z")
+    CollectionGrant.objects.create(collection=collection, user=outsider, access="write")
+    path, button = f"/files/collections/{collection.pk}", f"/files/{file.upload_id}/retry"
+    assert button in signed_in(member).get(path).content.decode()
+    assert button not in signed_in(outsider).get(path).content.decode(), "it is its owner's to try"
+    answer = signed_in(member).post(button, {"collection": collection.pk}, headers=PAGE)
+    assert (answer.status_code, answer.headers["Location"]) == (302, path)
+    assert Reading.objects.get().state == "queued"
+
+
 @pytest.mark.usefixtures("endpoint")
 def test_search_finds_names_too(member: User, outsider: User, collection: Collection) -> None:
     give(member, b"Nothing of note.", "lighthouse.txt")
