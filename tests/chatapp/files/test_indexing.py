@@ -30,8 +30,9 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str]]:
     sent: list[tuple[str, str]] = []
     real = indexing.current_app.send_task
 
-    def send(name: str, args: tuple[str], **options: Any) -> Any:
-        sent.append((name, args[0]))
+    def send(name: str, args: tuple[str, ...] = (), **options: Any) -> Any:
+        if name == indexing.INDEX:
+            sent.append((name, args[0]))
         return real(name, args, **options)
 
     monkeypatch.setattr(indexing.current_app, "send_task", send)
