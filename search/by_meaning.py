@@ -16,6 +16,16 @@ def literal(vector: Sequence[float]) -> str:
     return f"[{','.join(f'{value:.6g}' for value in vector)}]"
 
 
+def has_vectors(model: str, scope: Filter) -> bool:
+    """Whether this encoder has made any vector of the scope."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT EXISTS (SELECT FROM search_vector WHERE {scope.sql} AND model = %s)", [*scope.params, model]
+        )
+        (found,) = cursor.fetchone()
+    return bool(found)
+
+
 def find_by_meaning(question: Sequence[float], model: str, scope: Filter, size: int, limit: int) -> list[Ranked]:
     """The nearest passages with their cosines, nearest first.
 

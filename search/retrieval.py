@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from search.by_meaning import cosines_of, find_by_meaning
+from search.by_meaning import cosines_of, find_by_meaning, has_vectors
 from search.by_words import find_by_words
 from search.configured import configured_encoder
 from search.encoding import OutOfReach
@@ -32,7 +32,7 @@ class Hit:
 
 
 class Found(list[Hit]):
-    """The hits, best first. `by_meaning` is False where only words could be searched: the encoder was out of reach."""
+    """The hits, best first. `by_meaning` is False where only words could be searched: no vectors yet, or no encoder."""
 
     def __init__(self, hits: Iterable[Hit], by_meaning: bool) -> None:
         super().__init__(hits)
@@ -49,6 +49,9 @@ def find(query: str, scope: Scope, limit: int = 8) -> Found:
         return Found([], by_meaning=True)
     by_words = find_by_words(query, where, size, POOL)
     encoder = configured_encoder()
+    if not has_vectors(encoder.model, where):
+        # Just read: waiting for an encoder that may have to load (1.7 s) would find nothing more.
+        return Found(_hits(by_words[:limit]), by_meaning=False)
     try:
         question = encoder.question(query[:MAX_QUESTION])
     except OutOfReach as error:
