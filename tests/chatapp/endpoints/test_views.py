@@ -202,7 +202,9 @@ def test_trial_that_nobody_takes_up_ends_with_words(client: Client, endpoint: En
 def test_trial_while_the_broker_is_away_is_refused_with_words(
     client: Client, endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    away = Celery("away", broker="redis://127.0.0.1:1/0", broker_transport_options={"max_retries": 1})
+    away = Celery(
+        "away", set_as_current=False, broker="redis://127.0.0.1:1/0", broker_transport_options={"max_retries": 1}
+    )
     monkeypatch.setattr(trials, "app", away)
     response = client.post(f"/settings/endpoints/{endpoint.pk}/try", headers={"accept": "text/html"})
     assert response.status_code == 503
