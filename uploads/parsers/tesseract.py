@@ -99,12 +99,19 @@ class Tesseract:
             input=data.getvalue(),
             capture_output=True,
             env={**os.environ, "OMP_THREAD_LIMIT": "1"},
-            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds)),
+            preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_CPU, _within_ours(seconds)),
         )
         if done.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
             raise TooSlow
         done.check_returncode()
         return list(_lines(done.stdout.decode("utf-8", errors="replace"), image.width, image.height))
+
+
+def _within_ours(seconds: int) -> tuple[int, int]:
+    """A limit of processor time that may be set: none above our own, which the fence has given us."""
+    _soft, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    seconds = seconds if hard == resource.RLIM_INFINITY else min(seconds, hard)
+    return seconds, seconds
 
 
 def _lines(tsv: str, width: int, height: int) -> Iterator[Found]:
