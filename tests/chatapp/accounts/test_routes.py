@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -14,6 +15,9 @@ from chatapp.accounts.models import User
 from chatapp.answers.models import Answer, Status
 from chatapp.conversations.models import Conversation, Message
 from chatapp.endpoints.models import Endpoint
+from chatapp.evidence.models import Evidence
+from chatapp.files.models import Attachment
+from tests.file_fixtures import collect, give, make_collection
 from tests.site_fixtures import signed_in
 
 PAGE = {"headers": {"accept": "text/html"}}
@@ -60,6 +64,26 @@ ROUTES = {
     "try_endpoint": Route("GET", 200, 404, 404),
     "default_endpoint": Route("POST", 302, 404, 404),
     "delete_endpoint": Route("POST", 302, 404, 404),
+    # The file and the collection are the member's too, and the evidence is of the member's answer.
+    "fit": Route("POST", 200, 200, 200),
+    "files": Route("GET", 200, 200, 200),
+    "confirm_removal": Route("GET", 404, 200, 404),
+    "uploads": Route("GET", 412, 412, 412),  # tus says so to whoever does not say that he speaks it
+    "upload": Route("GET", 412, 412, 412),
+    "upload_states": Route("GET", 200, 200, 200),
+    "retry_upload": Route("POST", 404, 409, 404),
+    "cancel_upload": Route("POST", 404, 200, 404),
+    "remove_upload": Route("POST", 404, 302, 404),
+    "upload_content": Route("GET", 404, 200, 404),
+    "file": Route("GET", 404, 200, 404),
+    "source": Route("GET", 404, 200, 404),
+    "collections": Route("GET", 200, 200, 200),
+    "collection": Route("GET", 404, 200, 404),
+    "rename_collection": Route("POST", 404, 302, 404, data=(("name", "Ebb"),)),
+    "delete_collection": Route("GET", 404, 200, 404),
+    "share_collection": Route("POST", 404, 400, 404),  # with whom is not said
+    "end_share": Route("POST", 404, 400, 404),
+    "take_out": Route("POST", 404, 302, 404),
 }
 PEOPLE = ("owner", "member", "outsider", "anonymous")
 
@@ -73,13 +97,20 @@ def named_routes(resolver: URLResolver | None = None) -> Iterator[URLPattern]:
 
 
 @pytest.fixture
-def things(conversation: Conversation, endpoint: Endpoint, member: User) -> dict[str, object]:
+def things(conversation: Conversation, endpoint: Endpoint, member: User, file_store: Path) -> dict[str, object]:
     question = Message.objects.create(conversation=conversation, role="user", author=member, text="High tide?")
     reply = Message.objects.create(conversation=conversation, role="assistant", parent=question, text="At noon.")
     answer = Answer.objects.create(
         message=reply, asked_by=member, client_id=uuid4(), seed=1, status=Status.FINISHED, ended_at=timezone.now()
     )
     values = {"conversation_id": conversation.pk, "message_id": reply.pk, "answer_id": answer.pk}
+    upload, collection = give(member), make_collection(member, "Tides")
+    Attachment.objects.create(message=question, upload=upload, position=0, name=upload.name)
+    collect(collection, upload)
+    place = {"kind": "lines", "first": 1, "last": 1}
+    source = {"source_id": upload.reading_id, "source_sha256": upload.blob_id, "name": upload.name, "place": place}
+    evidence = Evidence.objects.create(answer=answer, number=1, upload=upload, **source)
+    values |= {"upload_id": upload.pk, "collection_id": collection.pk, "evidence_id": evidence.pk}
     return values | {"endpoint_id": endpoint.pk, "token": "guess", "language": "de"}
 
 
