@@ -1,5 +1,6 @@
 """What a person does on the chat page, in their words; and who they are."""
 
+import re
 import uuid
 from dataclasses import dataclass
 
@@ -48,6 +49,10 @@ class Chat:
     def wait_for_end(self, status: str = "finished") -> None:
         expect(self.answers.last).to_have_attribute("data-status", status)
         expect(self.page.get_by_role("button", name="Stop")).to_be_hidden()
+
+    def wait_for_check(self) -> None:
+        """The cited sentences have been checked, and the answer is drawn for the last time: its marks stand still."""
+        expect(self.answers.last).to_have_attribute("data-checks", re.compile("verdict"), timeout=30_000)
 
     @property
     def conversation(self) -> str:

@@ -47,6 +47,7 @@ def test_mark_opens_its_source_at_the_place(
     endpoint.answers[QUESTION] = "With leather [1]."
     file = FILES[kind](browser)
     _ask_about(tray, chat, file)
+    chat.wait_for_check()
     chat.text().get_by_role("button", name="Source 1").click()
     panel = chat.page.locator(PANEL)
     expect(panel.get_by_role("heading", name=file["name"])).to_be_visible()
@@ -122,6 +123,7 @@ def test_panel_is_left_by_escape_and_gives_the_focus_back(
 ) -> None:
     endpoint.answers[QUESTION] = "With leather [1]."
     _ask_about(tray, chat, text_file("notes.txt", LEATHER))
+    chat.wait_for_check()
     mark = chat.text().get_by_role("button", name="Source 1")
     mark.focus()
     page.keyboard.press("Enter")
@@ -145,11 +147,12 @@ def test_panel_is_a_sheet_on_a_phone(tray: Tray, chat: Chat, page: Page, endpoin
     page.set_viewport_size({"width": 390, "height": 844})
     endpoint.answers[QUESTION] = "With leather [1]."
     _ask_about(tray, chat, text_file("notes.txt", LEATHER))
+    chat.wait_for_check()
     chat.text().get_by_role("button", name="Source 1").click()
     sheet = page.get_by_role("dialog", name="Source")
     expect(sheet.locator(".source__hit")).to_be_visible()
     box = sheet.bounding_box()
-    assert box and box["width"] == 390 and box["height"] == 844
+    assert box and box["width"] == 390 and round(box["height"]) == 844
     assert page.locator("[data-stage]").evaluate("stage => stage.inert") is True
     sheet.get_by_role("button", name="Close").click()
     expect(page.locator(PANEL)).to_be_hidden()

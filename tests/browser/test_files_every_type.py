@@ -37,6 +37,7 @@ def test_every_type_is_read_and_opens_at_its_place(
         expect(tray.chip(path.name)).to_have_attribute("data-state", "ready", timeout=120_000)
     chat.ask(QUESTION)
     expect(chat.answers.last).to_have_attribute("data-status", "finished", timeout=60_000)
+    chat.wait_for_check()
     opened = {}
     for button in chat.text().get_by_role("button").all():
         button.click()
