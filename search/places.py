@@ -88,20 +88,21 @@ def _covering(ranges: Sequence[str]) -> str:
     corners = [match for each in ranges if (match := _RANGE.fullmatch(each))]
     if len(corners) != len(ranges):
         return ranges[0]
-    columns = [_column_number(each) for match in corners for each in (match[1], match[3] or match[1])]
+    columns = [column_number(each) for match in corners for each in (match[1], match[3] or match[1])]
     rows = [int(each) for match in corners for each in (match[2], match[4] or match[2])]
-    start, end = f"{_column_name(min(columns))}{min(rows)}", f"{_column_name(max(columns))}{max(rows)}"
+    start, end = f"{column_name(min(columns))}{min(rows)}", f"{column_name(max(columns))}{max(rows)}"
     return start if start == end else f"{start}:{end}"
 
 
-def _column_number(name: str) -> int:
+def column_number(name: str) -> int:
+    """A is 1."""
     number = 0
     for letter in name:
         number = number * 26 + ord(letter) - ord("A") + 1
     return number
 
 
-def _column_name(number: int) -> str:
+def column_name(number: int) -> str:
     name = ""
     while number:
         number, rest = divmod(number - 1, 26)

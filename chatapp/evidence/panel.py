@@ -16,6 +16,7 @@ from chatapp.errors import NotFound
 from chatapp.evidence.models import Evidence
 from chatapp.evidence.places import place_words
 from search.models import Passage
+from search.places import column_name, column_number
 from uploads.models import Block, Upload
 
 AROUND = 3  # blocks on either side, of a text without pages
@@ -255,7 +256,7 @@ def _sheet(blocks: QuerySet[Block], cells: str) -> dict[str, Any]:
             ]
             rows[row] = SheetRow(row, tuple(marked))
             right = max(right, left + len(line) - 1)
-    columns = tuple(Column(_column_name(number), names.get(number, "")) for number in range(left, right + 1))
+    columns = tuple(Column(column_name(number), names.get(number, "")) for number in range(left, right + 1))
     return {"columns": columns, "rows": tuple(rows[number] for number in sorted(rows))}
 
 
@@ -278,19 +279,4 @@ def _corners(cells: str) -> tuple[int, int, int, int] | None:
     if match is None:
         return None
     left, top, right, bottom = match[1], int(match[2]), match[3] or match[1], int(match[4] or match[2])
-    return _column_number(left), top, _column_number(right), bottom
-
-
-def _column_number(name: str) -> int:
-    number = 0
-    for letter in name:
-        number = number * 26 + ord(letter) - ord("A") + 1
-    return number
-
-
-def _column_name(number: int) -> str:
-    name = ""
-    while number:
-        number, rest = divmod(number - 1, 26)
-        name = chr(ord("A") + rest) + name
-    return name
+    return column_number(left), top, column_number(right), bottom
