@@ -119,10 +119,9 @@ def _whole(files: Sequence[File], room_tokens: int, counter: Counter, total: int
     if sum(file.characters for file in files) > room_tokens * MOST_CHARACTERS_PER_TOKEN:
         return None
     drafts = _everything(files)
-    passages = passages_of(drafts)
-    if fitting(passages, room_tokens, counter) < len(passages):
+    tokens = sum(cost(passage, counter) for passage in passages_of(drafts))
+    if tokens > room_tokens:
         return None
-    tokens = sum(cost(passage, counter) for passage in passages)
     return Plan("whole", drafts, total, total, tokens, room_tokens)
 
 
