@@ -63,6 +63,7 @@ def test_mark_opens_its_source_at_the_place(
             marked["y"] - 4 <= written["y"] and written["y"] + written["height"] <= marked["y"] + marked["height"] + 4
         )
     elif kind == "region":
+        expect(panel.locator("img")).to_have_js_property("complete", True)
         picture, marked = panel.locator("img").bounding_box(), place.bounding_box()
         assert picture and marked and picture["width"] > 300
         assert picture["y"] < marked["y"] < picture["y"] + picture["height"] / 2, "the first line is at the top"
