@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "chatapp.endpoints",
     "chatapp.answers",
     "chatapp.files",
+    "chatapp.searches",
     "chatapp.evidence",
     "uploads",
 ]

@@ -31,6 +31,7 @@ class Answer(models.Model):
     endpoint = models.ForeignKey("endpoints.Endpoint", on_delete=models.SET_NULL, null=True)
     thinking = models.BooleanField(default=False)
     search = models.BooleanField(default=False)
+    deep = models.BooleanField(default=False)  # the model searches by itself, as often as it needs
     read_all = models.BooleanField(default=False)  # files too long for the context: every part of them, one by one
     seed = models.BigIntegerField()
     prefix_length = models.PositiveIntegerField(default=0)  # UTF-16 units of the message that an earlier attempt wrote

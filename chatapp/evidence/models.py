@@ -15,13 +15,15 @@ class Excerpt(models.Model):
 class Evidence(models.Model):
     """One numbered passage of one answer. `excerpt` is None once its source was deleted: the number stays.
 
-    `source_id` is the reading of a file; `source_sha256` the version of its bytes.
+    `source_id` is the reading of a file, `source_sha256` the version of its bytes; of a page of the web, the page and
+    its text.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     answer = models.ForeignKey("answers.Answer", on_delete=models.CASCADE, related_name="evidence")
     number = models.PositiveIntegerField()  # the mark [n] in the answer's text
     upload = models.ForeignKey("uploads.Upload", on_delete=models.SET_NULL, null=True, related_name="+")
+    page = models.ForeignKey("searches.WebPage", on_delete=models.SET_NULL, null=True, related_name="+")
     source_id = models.UUIDField(db_index=True)
     source_sha256 = models.CharField(max_length=64)
     name = models.CharField(max_length=255)
