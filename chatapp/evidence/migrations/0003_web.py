@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     dependencies = [
         ("evidence", "0002_evidence_computed"),
-        ("searches", "0001_web"),
+        ("searches", "0001_initial"),
     ]
 
     operations = [
