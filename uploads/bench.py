@@ -21,7 +21,8 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 WARM = "warm.pdf"
 OFFICE = "application/vnd.openxmlformats-officedocument"
-PDF_PAGES, CHAPTERS, SLIDES, ROWS, LINES = 200, 60, 60, 10_000, 40
+PDF_PAGES, CHAPTERS, SLIDES, ROWS = 200, 60, 60, 10_000
+SCANS, LINES = 5, 40
 TEXTS = {
     "English": "The harbour authority approved the second phase of dredging after the survey of March and its costs. ",
     "German": "Die Behörde genehmigte größere Flächen für die Straßenbahn und prüft jährlich die Übergänge am Hafen. ",
@@ -137,8 +138,8 @@ def make_files(folder: Path) -> list[Case]:
         (f"xlsx, {ROWS:,} rows of 8 columns", "a.xlsx", write_rows, f"{OFFICE}.spreadsheetml.sheet", 0),
     ]
     for language in TEXTS:
-        title = f"OCR, {language}, {LINES} lines"
-        makers.append((title, f"{language}.png", lambda path: write_image(path, path.stem), "image/png", 1))
+        title = f"OCR, {language}, {SCANS} pages of {LINES} lines"
+        makers.append((title, f"{language}.tiff", lambda path: write_scans(path, path.stem), "image/tiff", SCANS))
     cases = []
     for title, name, write, media_type, pages in makers:
         write(folder / name)
@@ -198,17 +199,21 @@ def write_rows(path: Path) -> None:
     book.save(path)
 
 
-def write_image(path: Path, language: str) -> None:
-    """A page of A4 at 200 dpi."""
+def write_scans(path: Path, language: str) -> None:
+    """Pages of A4 at 200 dpi, as a scanner makes one file of them."""
     from PIL import Image, ImageDraw, ImageFont
 
-    image = Image.new("L", (1654, 2339), 255)
-    draw, font = ImageDraw.Draw(image), ImageFont.truetype(str(FONTS[language]), 28)
-    width = WIDTHS[language]
+    font, width = ImageFont.truetype(str(FONTS[language]), 28), WIDTHS[language]
     text = TEXTS[language] * LINES
-    for line in range(LINES):
-        draw.text((150, 140 + 52 * line), text[line * width : (line + 1) * width], font=font, fill=0)
-    image.save(path)
+    pages = []
+    for page in range(SCANS):
+        image = Image.new("L", (1654, 2339), 255)
+        draw = ImageDraw.Draw(image)
+        for line in range(LINES):
+            begin = line * width + 7 * page
+            draw.text((150, 140 + 52 * line), text[begin : begin + width], font=font, fill=0)
+        pages.append(image)
+    pages[0].save(path, save_all=True, append_images=pages[1:], compression="tiff_lzw")
 
 
 if __name__ == "__main__":
