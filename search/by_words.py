@@ -121,8 +121,13 @@ def _near_terms(missing: Sequence[str]) -> dict[str, Term]:
         cursor.execute("SELECT set_config('pg_trgm.similarity_threshold', %s, true)", [str(_SIMILAR)])
         cursor.execute(f"{' UNION '.join(sql)} ORDER BY asked, alike DESC, term", params)
         near = [(asked, term) for asked, term, _ in cursor.fetchall()]
-    found = {word: [f"'{term}'" for asked, term in near if asked == word][:_MAX_SIMILAR] for word in longest}
-    return {word: Term(word, " | ".join(queries), 0.0) for word, queries in found.items() if queries}
+    found = {word: [term for asked, term in near if asked == word][:_MAX_SIMILAR] for word in longest}
+    return {word: _any_of(word, terms) for word, terms in found.items() if terms}
+
+
+def _any_of(word: str, terms: Sequence[str]) -> Term:
+    """Held by at most as many passages as all of these together."""
+    return Term(word, " | ".join(f"'{term}'" for term in terms), sum(_shares().get(term, 0.0) for term in terms))
 
 
 class _Shares:
