@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import User
 from chatapp.answers.models import Answer
-from chatapp.conversations.access import Access, may
+from chatapp.conversations.access import may
 from chatapp.conversations.selectors import get_answer
 
 

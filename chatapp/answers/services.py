@@ -16,12 +16,12 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import User
 from chatapp.answers import doorbell
 from chatapp.answers.events import AnswerEnded, AnswerQueued, Event, MessageAdded, utf16_length
 from chatapp.answers.log import BlockingEventLog
 from chatapp.answers.models import ENDED, Answer, Status
-from chatapp.conversations.access import Access
 from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.selectors import get_answer, get_conversation, get_message
 from chatapp.endpoints.models import Endpoint

@@ -8,10 +8,9 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from chatapp.accounts.models import Role, User
+from chatapp.accounts.grants import Access, granted
+from chatapp.accounts.models import User
 from chatapp.conversations.models import Conversation, Grant
-
-Access = Grant.Access
 
 
 def allowed(viewer: User, access: Access = Access.READ) -> QuerySet[Conversation]:
@@ -19,7 +18,8 @@ def allowed(viewer: User, access: Access = Access.READ) -> QuerySet[Conversation
     if not viewer.is_active:
         return Conversation.objects.none()
     return Conversation.objects.filter(
-        Q(owner=viewer) | Exists(_grants(viewer, access).filter(conversation=OuterRef("pk"))), deleted_at=None
+        Q(owner=viewer) | Exists(granted(Grant.objects.filter(conversation=OuterRef("pk")), viewer, access)),
+        deleted_at=None,
     )
 
 
@@ -30,11 +30,3 @@ def owned(viewer: User) -> QuerySet[Conversation]:
 
 def may(viewer: User, conversation_id: UUID, access: Access = Access.READ) -> bool:
     return allowed(viewer, access).filter(pk=conversation_id).exists()
-
-
-def _grants(viewer: User, access: Access) -> QuerySet[Grant]:
-    principal = Q(user=viewer) | Q(group__in=viewer.teams.all())
-    if viewer.role != Role.GUEST:
-        principal |= Q(everyone=True)
-    enough = [Access.WRITE] if access == Access.WRITE else [Access.READ, Access.WRITE]
-    return Grant.objects.filter(principal, access__in=enough)

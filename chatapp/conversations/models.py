@@ -5,6 +5,8 @@ import uuid
 from django.conf import settings
 from django.db import models
 
+from chatapp.accounts.grants import TeamGrant, one_principal
+
 
 class Conversation(models.Model):
     class TitleSource(models.TextChoices):
@@ -29,29 +31,14 @@ class Conversation(models.Model):
         return str(self.id)
 
 
-class Grant(models.Model):
-    """One right on one conversation, for exactly one of a person, a group, or everyone of the team."""
-
-    class Access(models.TextChoices):
-        READ = "read"
-        WRITE = "write"
+class Grant(TeamGrant):
+    """One right on one conversation."""
 
     conversation = models.ForeignKey(Conversation, on_delete=models.CASCADE, related_name="grants")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
-    group = models.ForeignKey("accounts.Group", on_delete=models.CASCADE, null=True, blank=True)
-    everyone = models.BooleanField(default=False)
-    access = models.CharField(max_length=5, choices=Access.choices)
 
     class Meta:
         constraints = (
-            models.CheckConstraint(
-                condition=(
-                    models.Q(user__isnull=False, group__isnull=True, everyone=False)
-                    | models.Q(user__isnull=True, group__isnull=False, everyone=False)
-                    | models.Q(user__isnull=True, group__isnull=True, everyone=True)
-                ),
-                name="grant_one_principal",
-            ),
+            one_principal("grant_one_principal"),
             models.UniqueConstraint(
                 fields=["conversation", "user", "group", "everyone"], nulls_distinct=False, name="grant_once"
             ),

@@ -14,11 +14,12 @@ from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import User
 from chatapp.answers.events import Position
 from chatapp.answers.log import BlockingEventLog, Bounds
 from chatapp.answers.models import Answer, Status
-from chatapp.conversations.access import Access, allowed, may
+from chatapp.conversations.access import allowed, may
 from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.tree import Node, Tree
 from chatapp.errors import NotFound

@@ -9,13 +9,14 @@ from django.db.models.functions import Now
 from django.utils.translation import gettext_lazy as _
 from redis.exceptions import RedisError
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import User
 from chatapp.answers import doorbell
 from chatapp.answers.events import Event, TitleChanged
 from chatapp.answers.log import BlockingEventLog
 from chatapp.answers.models import ENDED, Answer
 from chatapp.answers.services import cancel
-from chatapp.conversations.access import Access, owned
+from chatapp.conversations.access import owned
 from chatapp.conversations.models import Conversation
 from chatapp.conversations.selectors import get_conversation, read_tree
 from chatapp.errors import Invalid, NotFound

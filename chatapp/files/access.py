@@ -10,13 +10,12 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from chatapp.accounts.models import Role, User
+from chatapp.accounts.grants import Access, granted
+from chatapp.accounts.models import User
 from chatapp.conversations.access import allowed
 from chatapp.errors import NotFound
 from chatapp.files.models import Attachment, Collection, CollectionFile, CollectionGrant
 from uploads.models import Upload
-
-Access = CollectionGrant.Access
 
 
 def readable(viewer: User) -> QuerySet[Upload]:
@@ -31,8 +30,8 @@ def collections(viewer: User, access: Access = Access.READ) -> QuerySet[Collecti
     """The collections that the viewer may use so."""
     if not viewer.is_active:
         return Collection.objects.none()
-    granted = _grants(viewer, access).filter(collection=OuterRef("pk"))
-    return Collection.objects.filter(Q(owner=viewer) | Exists(granted))
+    grants = CollectionGrant.objects.filter(collection=OuterRef("pk"))
+    return Collection.objects.filter(Q(owner=viewer) | Exists(granted(grants, viewer, access)))
 
 
 def get_upload(viewer: User, upload_id: UUID) -> Upload:
@@ -67,11 +66,3 @@ def _one_collection(found: QuerySet[Collection], collection_id: UUID) -> Collect
     if collection is None:
         raise NotFound
     return collection
-
-
-def _grants(viewer: User, access: Access) -> QuerySet[CollectionGrant]:
-    principal = Q(user=viewer) | Q(group__in=viewer.teams.all())
-    if viewer.role != Role.GUEST:
-        principal |= Q(everyone=True)
-    enough = [Access.WRITE] if access == Access.WRITE else [Access.READ, Access.WRITE]
-    return CollectionGrant.objects.filter(principal, access__in=enough)

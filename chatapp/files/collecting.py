@@ -8,10 +8,11 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import Group, User
 from chatapp.conversations.models import Message
 from chatapp.errors import Invalid, NotFound
-from chatapp.files.access import Access, collections, get_collection, get_own_collection
+from chatapp.files.access import collections, get_collection, get_own_collection
 from chatapp.files.models import Collection, CollectionFile, CollectionGrant, MessageCollection
 from chatapp.files.removal import remove_unused
 from uploads import services

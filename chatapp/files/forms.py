@@ -6,8 +6,8 @@ from uuid import UUID
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import Group, User
-from chatapp.files.access import Access
 from chatapp.files.shelf import MAX_QUERY, principals
 
 

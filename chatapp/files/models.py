@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db import models
 from django.db.models.functions import Now
 
+from chatapp.accounts.grants import TeamGrant, one_principal
+
 
 class Attachment(models.Model):
     """A file in its place among those of a message; `upload` is null once the file was deleted, its name stays."""
@@ -45,33 +47,16 @@ class CollectionFile(models.Model):
         ordering = ("added_at", "id")
 
 
-class CollectionGrant(models.Model):
-    """One right on one collection, for exactly one of a person, a group, or everyone of the team."""
-
-    class Access(models.TextChoices):
-        READ = "read"
-        WRITE = "write"
+class CollectionGrant(TeamGrant):
+    """One right on one collection."""
 
     collection = models.ForeignKey(Collection, on_delete=models.CASCADE, related_name="grants")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, blank=True)
-    group = models.ForeignKey("accounts.Group", on_delete=models.CASCADE, null=True, blank=True)
-    everyone = models.BooleanField(default=False)
-    access = models.CharField(max_length=5, choices=Access.choices)
 
     class Meta:
         constraints = (
-            models.CheckConstraint(
-                condition=(
-                    models.Q(user__isnull=False, group__isnull=True, everyone=False)
-                    | models.Q(user__isnull=True, group__isnull=False, everyone=False)
-                    | models.Q(user__isnull=True, group__isnull=True, everyone=True)
-                ),
-                name="collection_grant_one_principal",
-            ),
+            one_principal("collection_grant_one_principal"),
             models.UniqueConstraint(
-                fields=["collection", "user", "group", "everyone"],
-                nulls_distinct=False,
-                name="collection_grant_once",
+                fields=["collection", "user", "group", "everyone"], nulls_distinct=False, name="collection_grant_once"
             ),
         )
 

@@ -11,11 +11,12 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import User
 from chatapp.conversations.selectors import sidebar
 from chatapp.errors import Invalid
 from chatapp.files import collecting, shelf
-from chatapp.files.access import Access, get_collection, get_own_collection
+from chatapp.files.access import get_collection, get_own_collection
 from chatapp.files.forms import GrantForm, NameForm, ShareForm, ShelfForm
 from chatapp.http import read_fields, valid, viewer, wants_page
 from uploads.models import Upload

@@ -12,10 +12,11 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, QuerySet
 from django.utils.translation import gettext as _
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import Group, Role, User
 from chatapp.conversations.access import allowed
 from chatapp.evidence.places import place_words
-from chatapp.files.access import Access, collections, get_collection, get_own, readable
+from chatapp.files.access import collections, get_collection, get_own, readable
 from chatapp.files.models import Attachment, Collection, CollectionFile, CollectionGrant
 from chatapp.files.states import ChipState, chip_state
 from search.retrieval import find, progress

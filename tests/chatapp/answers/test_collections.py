@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import Group, User
 from chatapp.answers.foresight import Asked, foresee
 from chatapp.answers.models import Answer
@@ -14,7 +15,6 @@ from chatapp.conversations.models import Grant
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence
 from chatapp.files import collecting
-from chatapp.files.access import Access
 from chatapp.files.models import Collection
 from chatapp.threads import in_thread
 from tests.chatapp.answers.stories import ended, play, running

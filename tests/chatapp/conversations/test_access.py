@@ -2,8 +2,9 @@
 
 import pytest
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import Group, Role, User
-from chatapp.conversations.access import Access, may, owned
+from chatapp.conversations.access import may, owned
 from chatapp.conversations.models import Conversation, Grant
 
 pytestmark = pytest.mark.django_db

@@ -5,10 +5,11 @@ from uuid import uuid4
 
 import pytest
 
+from chatapp.accounts.grants import Access
 from chatapp.accounts.models import Group, Role, User
 from chatapp.errors import Invalid, NotFound
 from chatapp.files import collecting
-from chatapp.files.access import Access, collections, get_own, get_own_collection, readable
+from chatapp.files.access import collections, get_own, get_own_collection, readable
 from chatapp.files.models import Collection, CollectionFile, CollectionGrant, MessageCollection
 from tests.file_fixtures import collect, give, make_collection
 
