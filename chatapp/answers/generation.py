@@ -1,96 +1,58 @@
 """The way of one claimed answer: take over what was shown, ask, show, end. No step here may end an answer twice.
 
-Text is taken into `progress` first, then logged, and saved at least every two seconds; the terminal commit comes
-before its event. All waiting is cooperative: `stop` ends it, so that no append is ever cut in half.
+The terminal commit comes before its event. What is done before asking stands in steps.py.
 """
 
 import asyncio
 import logging
 import time
 import traceback
-from collections.abc import Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from dataclasses import replace
-from functools import partial
-from typing import Literal, ParamSpec, TypeVar
-from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError
+from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from chatapp.answers.accounting import finished, question_now, tokens_shown, with_aside
-from chatapp.answers.claims import LEASE_S, Claim, release
-from chatapp.answers.events import AnswerStarted, Delta, Event, Notice, Part, Wire
+from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped, StopReason
+from chatapp.answers.claims import Claim, release
+from chatapp.answers.events import AnswerStarted, Delta, Part
 from chatapp.answers.joining import joined
-from chatapp.answers.log import EventLog, FencedOut
-from chatapp.answers.long_reading import Task, save_note
+from chatapp.answers.log import FencedOut
 from chatapp.answers.models import Answer, Status
 from chatapp.answers.patience import Patience, Tries
 from chatapp.answers.progress import Progress
-from chatapp.answers.questions import (
-    Aside,
-    CannotAnswer,
-    Loaded,
-    Prepared,
-    load,
-    long_reading,
-    prepare,
-    spreadsheets,
-    tell_rounds,
-    to_json,
-)
-from chatapp.answers.rounds import CallMade, Wanted, next_call, round_of, wanted
+from chatapp.answers.questions import CannotAnswer, Loaded, Prepared, load, prepare, tell_rounds, to_json
+from chatapp.answers.rounds import round_of
 from chatapp.answers.services import emit_ended
-from chatapp.answers.snapshots import Ending, end_answer, failed, save_request, save_snapshot
-from chatapp.answers.sources import count_moving
-from chatapp.answers.tables import Described, Spreadsheet, store_result
+from chatapp.answers.snapshots import Ending, end_answer, failed, save_request
+from chatapp.answers.steps import Steps
 from chatapp.conversations.tasks import ask_for_title
 from chatapp.endpoints import deltas
 from chatapp.endpoints.client import EndpointClient
-from chatapp.endpoints.deltas import Completed, Usage
+from chatapp.endpoints.deltas import Completed
 from chatapp.endpoints.dialects import Question
 from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLimited, Unreachable
 from chatapp.endpoints.services import learn_characters_per_token
 from chatapp.evidence.tasks import ask_for_check
 from chatapp.threads import in_thread
-from uploads import computations
-from uploads.computing.answer import Refusal, Tables
-from uploads.computing.codec import Answer as Outcome
 
 logger = logging.getLogger(__name__)
 
-P = ParamSpec("P")
-R = TypeVar("R")
-StopReason = Literal["cancel", "release", "lost"]
-
-DATABASE_AWAY = (OperationalError, InterfaceError)
 UNSTORABLE = "The answer could not be stored."
-FILES_S = 900.0  # a reading ends by itself long before, or its worker has died more often than it is tried
-FILES_EVERY_S = 0.4
-COMPUTED_EVERY_S = 0.2  # a computation ends by itself, late at the latest
 PARAGRAPH = "\n\n"
 PARTS: tuple[Part, ...] = ("text", "reasoning")
 SHRINK = 0.6  # of a prompt that an endpoint finds too long: it counts more tokens than we do
 
 
-class Stopped(Exception):
-    """`stop` was set while waiting."""
-
-
-class Generation:
-    """One claimed answer in one runner. `lease_until` is on this process's clock, counted from before the renewal."""
+class Generation(Claimed):
+    """From the claim to the end."""
 
     def __init__(self, claim: Claim, client: EndpointClient, patience: Patience, claimed_at: float) -> None:
-        self.claim = claim
-        self.lease_until = claimed_at + LEASE_S
+        super().__init__(claim, claimed_at)
         self._client = client
         self._patience = patience
-        self._log = EventLog()
-        self._stop = asyncio.Event()
-        self._stop_reason: StopReason | None = None
-        self._progress: Progress | None = None
-        self._saving = asyncio.Lock()
-        self._saved_version = 0
+        self._steps = Steps(self, client, patience)
         self._tries = 0
         self._round_tries = 0
         self._prepared: Prepared | None = None
@@ -98,31 +60,18 @@ class Generation:
         self._started_at = time.monotonic()
 
     def stop(self, reason: StopReason) -> None:
-        """The first reason holds, except that a lost answer is nobody's to end.
-
-        Cancelling waits until all that was ever shown is read back: it is kept.
-        """
-        if reason == "cancel" and self._progress is None:
+        """Cancelling waits until all that was ever shown is read back: it is kept."""
+        if reason == "cancel" and self.progress is None:
             self._is_cancel_pending = True
             return
-        if self._stop_reason is None or reason == "lost":
-            self._stop_reason = reason
-        self._stop.set()
-
-    def renewed(self, sent_at: float) -> None:
-        self.lease_until = sent_at + LEASE_S
-
-    @property
-    def is_overdue(self) -> bool:
-        """Whether the lease may have run out on the database's clock."""
-        return time.monotonic() >= self.lease_until - LEASE_S / 2
+        super().stop(reason)
 
     async def run(self) -> None:
         ending: Ending | None
         try:
             ending = await self._answer()
         except Stopped:
-            ending = self._cancelled() if self._stop_reason == "cancel" else None
+            ending = self._cancelled() if self.stop_reason == "cancel" else None
         except FencedOut:
             self.stop("lost")
             ending = None
@@ -131,39 +80,25 @@ class Generation:
         except Exception as error:
             logger.error("answer %s failed: %s at %s", self.claim.answer_id, type(error).__name__, _place(error))
             ending = failed("internal", type(error).__name__)
-        if ending is not None and self._stop_reason != "lost":
+        if ending is not None and self.stop_reason != "lost":
             await self._end(ending)
-        elif self._stop_reason == "release":
+        elif self.stop_reason == "release":
             await self._release()
         else:
             logger.info("answer %s lost fence=%d", self.claim.answer_id, self.claim.fence)
 
-    async def save(self) -> None:
-        """A snapshot, where something has changed since the last one. Raises OperationalError, InterfaceError."""
-        progress = self._progress
-        async with self._saving:
-            if progress is None or progress.version == self._saved_version:
-                return
-            copy = progress.copy()
-            if await in_thread(save_snapshot, self.claim, copy):
-                self._saved_version = copy.version
-            else:
-                self.stop("lost")
-
     async def _answer(self) -> Ending:
         loaded = await self._load()
-        await self._wait_for_files(loaded)
-        await self._read_in_parts(loaded)
-        loaded = await self._look_at_tables(loaded)
-        prepared = await self._patiently(in_thread, prepare, loaded)
+        loaded = await self._steps.before_asking(loaded)
+        prepared = await self.patiently(in_thread, prepare, loaded)
         self._prepared = prepared
         loaded.progress.forget_passing()
         if ending := self._interrupted(loaded, prepared):
             return ending
         progress = loaded.progress
-        await self._append(self._event_started(progress))
+        await self.append(self._event_started(progress))
         for code, params in prepared.notices:
-            await self._notice(code, params)
+            await self.notice(code, params)
         while True:
             try:
                 return await self._converse(loaded, prepared, progress)
@@ -172,100 +107,25 @@ class Generation:
                     raise
                 prepared = await self._prepare_less(loaded, prepared, fault)
 
-    async def _wait_for_files(self, loaded: Loaded) -> None:
-        """Until the files of the question are read. One that takes too long is left out, and a notice says so."""
-        if loaded.request.get("parts") or loaded.answer.replay_of is not None or loaded.continues_message:
-            return  # what is read was decided when it was first asked
-        give_up = time.monotonic() + FILES_S
-        while time.monotonic() < give_up:
-            moving, total = await self._patiently(in_thread, count_moving, loaded.answer.message)
-            if not moving:
-                return
-            await self._notice_if_new("waiting_for_files", {"done": total - moving, "total": total})
-            await self._pause(FILES_EVERY_S)
-
-    async def _read_in_parts(self, loaded: Loaded) -> None:
-        """Asks for notes of every part of sources that are too long; those that a crash has left are kept."""
-        aside = await self._patiently(in_thread, long_reading, loaded)
-        if aside is None:
-            return
-        while task := await self._patiently(in_thread, aside.reading.next_task):
-            await self._notice("reading_in_parts", {"part": task.part, "parts": task.parts, "level": task.level})
-            text, usage = await self._ask_aside(aside, task)
-            prompt_tokens = usage.prompt_tokens if usage else aside.reading.counter.count(task.question)
-            completion_tokens = usage.completion_tokens if usage else aside.reading.counter.count(text)
-            save = partial(save_note, self.claim, loaded.answer, task, text, prompt_tokens, completion_tokens)
-            await self._patiently(in_thread, save)
-
-    async def _ask_aside(self, aside: Aside, task: Task) -> tuple[str, Usage | None]:
-        """The model's words, shown to nobody."""
-        tries = Tries(self._patience, aside.endpoint.is_local)
-        while True:
-            try:
-                return await self._listen(aside, task)
-            except (Unreachable, Dropped, RateLimited) as fault:
-                wait_s = tries.next_wait_s(fault)
-                if wait_s is None or (isinstance(fault, Dropped) and not aside.endpoint.is_local):
-                    raise
-                await self._pause(wait_s)
-
-    async def _listen(self, aside: Aside, task: Task) -> tuple[str, Usage | None]:
-        text = ""
-        source = self._client.stream(aside.target, aside.question(task))
-        async with aclosing(joined(source, self._stop)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Completed):
-                    return text, piece.usage
-                text += piece.text if piece.part == "text" else ""
-        raise Stopped
-
-    async def _look_at_tables(self, loaded: Loaded) -> Loaded:
-        """With what the spreadsheets hold, where the model may compute. One that tells it too late is left out."""
-        described = []
-        for sheet in await self._patiently(in_thread, spreadsheets, loaded):
-            tables = await self._outcome_of(computations.begin_tables, sheet.reading_id)
-            if isinstance(tables, Tables):
-                described.append(Described(sheet, tables))
-            else:
-                await self._tell_left_out(sheet, tables)
-        return replace(loaded, described=tuple(described))
-
-    async def _tell_left_out(self, sheet: Spreadsheet, outcome: Outcome) -> None:
-        code = outcome.code if isinstance(outcome, Refusal) else ""
-        logger.info("answer %s cannot compute with reading %s: %s", self.claim.answer_id, sheet.reading_id, code)
-        await self._notice("tables_left_out", {"name": sheet.name})
-
-    async def _outcome_of(self, begin: Callable[..., UUID], *args: object) -> Outcome:
-        """A worker's answer. Whoever is stopped meanwhile calls the query off: nobody will read it."""
-        computation = await self._patiently(in_thread, begin, *args)
-        try:
-            while (outcome := await self._patiently(in_thread, computations.outcome, computation)) is None:
-                await self._pause(COMPUTED_EVERY_S)
-        except Stopped:
-            with suppress(*DATABASE_AWAY):
-                await in_thread(computations.cancel, computation)
-            raise
-        return outcome
-
     async def _prepare_less(self, loaded: Loaded, before: Prepared, fault: ContextFull) -> Prepared:
         """Older turns left out of a prompt that the endpoint counts otherwise. Raises `fault` where none is left."""
         at_most = int(SHRINK * before.request["estimated_tokens"])
         try:
-            prepared = self._prepared = await self._patiently(in_thread, prepare, loaded, at_most)
+            prepared = self._prepared = await self.patiently(in_thread, prepare, loaded, at_most)
         except CannotAnswer:
             raise fault from None
         for code, params in prepared.notices:
-            await self._notice(code, params)
+            await self.notice(code, params)
         return prepared
 
     async def _load(self) -> Loaded:
         """Everything that any reader has ever been shown: the fence first, so that nothing can be added behind us."""
         claim = self.claim
-        await self._patiently(self._log.raise_fence, claim.conversation_id, claim.answer_id, claim.fence)
-        loaded = await self._patiently(in_thread, load, claim)
+        await self.patiently(self.log.raise_fence, claim.conversation_id, claim.answer_id, claim.fence)
+        loaded = await self.patiently(in_thread, load, claim)
         if claim.fence > 1:
             await self._catch_up(loaded.progress)
-        self._progress = loaded.progress
+        self.progress = loaded.progress
         if self._is_cancel_pending or loaded.answer.cancel_requested_at is not None:
             self.stop("cancel")
             raise Stopped
@@ -273,8 +133,8 @@ class Generation:
 
     async def _catch_up(self, progress: Progress) -> None:
         claim = self.claim
-        shown = await self._patiently(
-            self._log.read_answer_deltas, claim.conversation_id, claim.answer_id, progress.position
+        shown = await self.patiently(
+            self.log.read_answer_deltas, claim.conversation_id, claim.answer_id, progress.position
         )
         for event in shown:
             if not progress.replay(event):
@@ -293,8 +153,8 @@ class Generation:
         """Asks, round by round as long as the model wants something computed, until it has answered."""
         while True:
             if prepared.rounds:
-                await self._compute(prepared)
-                prepared = self._prepared = await self._patiently(in_thread, tell_rounds, loaded, prepared)
+                await self._steps.answer_calls(prepared)
+                prepared = self._prepared = await self.patiently(in_thread, tell_rounds, loaded, prepared)
             completed = await self._ask(prepared, progress)
             if completed is None:
                 return finished(Completed("length", None, prepared.target.model), prepared, progress, False)
@@ -316,29 +176,11 @@ class Generation:
         progress.rest()
         progress.begin_round(request["rounds"][-1]["ends"])
         self._round_tries = 0
-        await self._patiently(self.save)  # the text first: the round says how much of it there is
+        await self.patiently(self.save)  # the text first: the round says how much of it there is
         await self._remember(prepared)
 
     def _estimate(self, prepared: Prepared, progress: Progress) -> tuple[int, int]:
         return prepared.request["estimated_tokens"], tokens_shown(prepared, progress)
-
-    async def _compute(self, prepared: Prepared) -> None:
-        """Answers every call that the model waits for; those an earlier runner has answered are kept."""
-        if next_call(prepared.rounds) is not None:
-            await self._notice("computing", {"round": len(prepared.rounds)})
-        while (call := next_call(prepared.rounds)) is not None:
-            await self._answer_call(call, prepared)
-            await self._notice("computed", {"round": len(prepared.rounds), "call": len(prepared.rounds[-1]["results"])})
-
-    async def _answer_call(self, call: CallMade, prepared: Prepared) -> None:
-        request = prepared.request
-        query = wanted(call, prepared.rounds, request["tables"]["files"])
-        if isinstance(query, Wanted):
-            outcome = await self._outcome_of(computations.begin_query, UUID(query.file["reading"]), query.sql)
-            store = partial(store_result, self.claim, request, query, outcome)
-        else:
-            store = partial(store_result, self.claim, request, None, Refusal("mistake", query))
-        request["rounds"] = await self._patiently(in_thread, store)
 
     async def _ask(self, prepared: Prepared, progress: Progress) -> Completed | None:
         """Asks, and asks again as long as that is right and there is patience left. None: there is no length left."""
@@ -365,12 +207,12 @@ class Generation:
             await self._remember(prepared)
 
     async def _remember(self, prepared: Prepared) -> None:
-        if not await self._patiently(in_thread, save_request, self.claim, to_json(prepared.request)):
+        if not await self.patiently(in_thread, save_request, self.claim, to_json(prepared.request)):
             raise FencedOut(f"answer {self.claim.answer_id}")
 
     async def _stream(self, prepared: Prepared, question: Question, progress: Progress) -> Completed:
         source = self._client.stream(prepared.target, question)
-        async with aclosing(joined(source, self._stop)) as pieces:
+        async with aclosing(joined(source, self.stopping)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Completed):
                     return piece
@@ -381,13 +223,13 @@ class Generation:
         at = progress.length(delta.part)
         progress.add(delta)
         claim = self.claim
-        await self._append(Delta(claim.answer_id, claim.message_id, delta.part, at, delta.text, delta.token_ids))
+        await self.append(Delta(claim.answer_id, claim.message_id, delta.part, at, delta.text, delta.token_ids))
 
     async def _finish(self, completed: Completed, prepared: Prepared, progress: Progress) -> Ending:
         # The one request held the prompt, and no prefix of ours.
         is_whole = self._round_tries == 1 and self.claim.fence == 1
         if completed.usage and is_whole and "tables" not in prepared.request:  # the tools were in the prompt as well
-            await self._patiently(
+            await self.patiently(
                 in_thread,
                 learn_characters_per_token,
                 prepared.endpoint.id,
@@ -401,7 +243,7 @@ class Generation:
 
     def _unfinished(self, ending: Ending) -> Ending:
         """What it has cost all the same, as far as that can be known."""
-        prepared, progress = self._prepared, self._progress
+        prepared, progress = self._prepared, self.progress
         if prepared is None or progress is None or not (prepared.request["sent"] or prepared.rounds):
             return ending
         prompt_tokens, completion_tokens = self._estimate(prepared, progress) if prepared.request["sent"] else (0, 0)
@@ -428,68 +270,18 @@ class Generation:
             raise CannotAnswer("interrupted", fault.detail) if progress.has_shown else fault
         logger.info("answer %s waits %.1fs for %s: %s", self.claim.answer_id, wait_s, prepared.target.model, fault.code)
         if isinstance(fault, RateLimited):
-            await self._notice("rate_limited", {"seconds": max(1, round(wait_s))})
+            await self.notice("rate_limited", {"seconds": max(1, round(wait_s))})
         elif tries.failures == 3:
-            await self._notice("waiting_for_endpoint", {})
-        await self._pause(wait_s)
-
-    async def _notice(self, code: str, params: Wire) -> None:
-        assert self._progress is not None
-        notice = Notice(self.claim.answer_id, self.claim.message_id, code, params)
-        self._progress.note(notice)
-        await self._patiently(self.save)  # readers fetch the message when they hear of it
-        await self._append(notice)
-
-    async def _notice_if_new(self, code: str, params: Wire) -> None:
-        assert self._progress is not None
-        if {"code": code, "params": params} not in self._progress.notices:
-            await self._notice(code, params)
+            await self.notice("waiting_for_endpoint", {})
+        await self.pause(wait_s)
 
     def _event_started(self, progress: Progress) -> AnswerStarted:
         claim = self.claim
         return AnswerStarted(claim.answer_id, claim.message_id, progress.length_text, progress.length_reasoning)
 
-    async def _append(self, event: Event) -> None:
-        """Logs the event, waiting out a lost Valkey. A new epoch has lost the log: the rows are made whole at once."""
-        assert self._progress is not None
-        claim, before = self.claim, self._progress.position
-        position = await self._patiently(
-            self._log.append, claim.conversation_id, event, answer_id=claim.answer_id, fence=claim.fence
-        )
-        self._progress.position = position
-        if before is None or position.epoch != before.epoch:
-            self._progress.version += 1
-            await self._patiently(self.save)
-
-    async def _patiently(self, call: Callable[P, Awaitable[R]], *args: P.args, **kwargs: P.kwargs) -> R:
-        """The call, repeated while a service of ours is away and only under a lease. Raises Stopped."""
-        is_away = False
-        while True:
-            await self._under_lease()
-            try:
-                return await call(*args, **kwargs)
-            except (RedisError, *DATABASE_AWAY) as error:
-                if not is_away:
-                    logger.warning("answer %s waits: %s", self.claim.answer_id, type(error).__name__)
-                is_away = True
-                await self._pause(0.3)
-
-    async def _under_lease(self) -> None:
-        """Another runner may hold the answer once the lease has run out: nothing is written until it is renewed."""
-        while time.monotonic() >= self.lease_until:
-            await self._pause(0.1)
-
-    async def _pause(self, seconds: float) -> None:
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stop.wait()
-        except TimeoutError:
-            return
-        raise Stopped
-
     async def _end(self, ending: Ending) -> None:
         """The terminal commit, as long as it takes; then the event, which the sweep repeats if it is lost here."""
-        claim, progress = self.claim, self._progress
+        claim, progress = self.claim, self.progress
         is_changed = self._prepared is not None and self._prepared.is_replay_changed
         while True:
             try:
@@ -497,7 +289,7 @@ class Generation:
                 break
             except DATABASE_AWAY:
                 await asyncio.sleep(0.3)
-                if self._stop_reason in ("release", "lost"):
+                if self.stop_reason in ("release", "lost"):
                     return  # the lease runs out by itself; whoever comes next ends it
             except DatabaseError as error:
                 # A value that a column does not take. An answer that cannot be stored ends all the same.
@@ -526,7 +318,7 @@ class Generation:
             logger.warning("answer %s not released: %s", self.claim.answer_id, type(error).__name__)
 
     def _log_end(self, ending: Ending) -> None:
-        progress = self._progress
+        progress = self.progress
         logger.info(
             "answer %s %s %s model=%s prompt=%s cached=%s completion=%s tries=%d first=%sms generation=%dms %.2fs",
             self.claim.answer_id,

@@ -12,9 +12,10 @@ from uuid import UUID
 
 from redis.exceptions import RedisError
 
+from chatapp.answers.claimed import DATABASE_AWAY
 from chatapp.answers.claims import RENEW_S, Claim, cancelled_among, claim_answers, renew
 from chatapp.answers.doorbell import RUNNER_CHANNEL
-from chatapp.answers.generation import DATABASE_AWAY, Generation
+from chatapp.answers.generation import Generation
 from chatapp.answers.patience import Patience
 from chatapp.answers.snapshots import SNAPSHOT_S
 from chatapp.answers.sweep import SWEEP_S, emit_lost_events
