@@ -279,6 +279,8 @@ def _call_service(viewer: User, frame: Request) -> services.Accepted:
                 upload_ids=frame.uploads,
                 collection_ids=frame.collections,
                 read_all=frame.read_all,
+                search=frame.search,
+                deep=frame.deep,
             )
         case Regenerate():
             return services.regenerate(
@@ -287,6 +289,8 @@ def _call_service(viewer: User, frame: Request) -> services.Accepted:
                 message_id=frame.message,
                 thinking=frame.thinking,
                 endpoint_id=frame.endpoint,
+                search=frame.search,
+                deep=frame.deep,
             )
         case ContinueAnswer():
             return services.continue_answer(viewer, client_id=frame.client_id, message_id=frame.message)

@@ -36,6 +36,8 @@ class SendMessage:
     uploads: tuple[UUID, ...]
     collections: tuple[UUID, ...]
     read_all: bool
+    search: bool
+    deep: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,8 @@ class Regenerate:
     message: UUID
     thinking: bool
     endpoint: UUID | None
+    search: bool
+    deep: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ def read_object(text: str | None) -> dict[str, Any]:
 
 
 def decode(values: dict[str, Any]) -> Frame:
-    """Raises Invalid, naming the field: of the wrong type, missing, unknown, or not supported yet."""
+    """Raises Invalid, naming the field: of the wrong type, missing, or unknown."""
     fields = Fields(values)
     decoder = _DECODERS.get(fields.text("type"))
     if decoder is None:
@@ -149,11 +153,6 @@ class Fields:
         except (ValueError, AttributeError) as error:
             raise _wrong(name, "<epoch>-<seq>") from error
 
-    def only_empty(self, name: str) -> None:
-        """A field of the protocol whose part of the house is not built yet."""
-        if self._value(name):
-            raise Invalid(name, _("This is not supported yet."), code="not_supported")
-
     def refuse_others(self) -> None:
         unknown = sorted(self._values.keys() - self._known)
         if unknown:
@@ -184,7 +183,6 @@ def _wrong(name: str, kind: str) -> Invalid:
 
 
 def _send_message(fields: Fields) -> SendMessage:
-    fields.only_empty("search")
     return SendMessage(
         client_id=fields.id("client_id"),
         conversation=fields.id_or_none("conversation"),
@@ -195,12 +193,19 @@ def _send_message(fields: Fields) -> SendMessage:
         uploads=fields.ids("uploads"),
         collections=fields.ids("collections"),
         read_all=fields.flag("read_all"),
+        search=fields.flag("search"),
+        deep=fields.flag("deep"),
     )
 
 
 def _regenerate(fields: Fields) -> Regenerate:
     return Regenerate(
-        fields.id("client_id"), fields.id("message"), fields.flag("thinking"), fields.id_or_none("endpoint")
+        client_id=fields.id("client_id"),
+        message=fields.id("message"),
+        thinking=fields.flag("thinking"),
+        endpoint=fields.id_or_none("endpoint"),
+        search=fields.flag("search"),
+        deep=fields.flag("deep"),
     )
 
 

@@ -28,6 +28,7 @@ from chatapp.endpoints.models import Endpoint
 from chatapp.errors import ChatError, Invalid
 from chatapp.files.attaching import attach
 from chatapp.files.collecting import ask_collections
+from chatapp.searches.setting import web_setting
 
 logger = logging.getLogger(__name__)
 
@@ -57,36 +58,48 @@ def send_message(
     upload_ids: Sequence[UUID] = (),
     collection_ids: Sequence[UUID] = (),
     read_all: bool = False,
+    search: bool = False,
+    deep: bool = False,
 ) -> Accepted:
     """Asks below `parent_id` (an answer, or None for a first question); without a conversation, begins one.
 
-    Under an answer that is still running the question waits its turn. Raises NotFound, Invalid, ChatError.
+    Under an answer that is still running the question waits its turn. `deep` means `search` as well. Raises NotFound,
+    Invalid, ChatError.
     """
 
     def ask() -> Answer:
         check_text(text)
         endpoint = _endpoint(endpoint_id)
+        wanted = _wanted(endpoint, thinking, search, deep)
         conversation = _conversation(viewer, conversation_id)
         parent = _parent(conversation, parent_id)
         question = conversation.messages.create(parent=parent, role=Message.Role.USER, author=viewer, text=text)
         attach(viewer, question, upload_ids)
         ask_collections(viewer, question, collection_ids)
-        reply = _reply(viewer, client_id, question, endpoint, _thinks(endpoint, thinking), secrets.randbits(63))
+        reply = _reply(viewer, client_id, question, endpoint, wanted, secrets.randbits(63))
         return _with_read_all(reply, read_all and bool(upload_ids or collection_ids))
 
     return _once(viewer, client_id, ask)
 
 
 def regenerate(
-    viewer: User, *, client_id: UUID, message_id: UUID, thinking: bool = False, endpoint_id: UUID | None = None
+    viewer: User,
+    *,
+    client_id: UUID,
+    message_id: UUID,
+    thinking: bool = False,
+    endpoint_id: UUID | None = None,
+    search: bool = False,
+    deep: bool = False,
 ) -> Accepted:
     """Asks the question of this assistant message again: a sibling of it. Raises NotFound, Invalid, ChatError."""
 
     def ask() -> Answer:
         endpoint = _endpoint(endpoint_id)
+        wanted = _wanted(endpoint, thinking, search, deep)
         question = _question(get_message(viewer, message_id, Access.WRITE))
         asked_before = Answer.objects.filter(message__parent=question).order_by("created_at", "id").first()
-        reply = _reply(viewer, client_id, question, endpoint, _thinks(endpoint, thinking), secrets.randbits(63))
+        reply = _reply(viewer, client_id, question, endpoint, wanted, secrets.randbits(63))
         return _with_read_all(reply, asked_before is not None and asked_before.read_all)
 
     return _once(viewer, client_id, ask)
@@ -110,6 +123,7 @@ def continue_answer(viewer: User, *, client_id: UUID, message_id: UUID) -> Accep
             endpoint=_still_enabled(cut.endpoint) or _endpoint(None),
             thinking=cut.thinking,
             search=cut.search,
+            deep=cut.deep,
             read_all=cut.read_all,
             seed=secrets.randbits(63),
             prefix_length=utf16_length(message.text),
@@ -131,7 +145,8 @@ def replay_answer(viewer: User, *, client_id: UUID, answer_id: UUID) -> Accepted
                 "not_replayable", _("Only an ended answer of a model that is still set up can be replayed.")
             )
         question = _question(original.message)
-        reply = _reply(viewer, client_id, question, endpoint, original.thinking, original.seed, replay_of=original)
+        wanted = _Wanted(original.thinking, original.search, original.deep)
+        reply = _reply(viewer, client_id, question, endpoint, wanted, original.seed, replay_of=original)
         return _with_read_all(reply, original.read_all)
 
     return _once(viewer, client_id, ask)
@@ -273,7 +288,7 @@ def _reply(
     client_id: UUID,
     question: Message,
     endpoint: Endpoint,
-    thinking: bool,
+    wanted: "_Wanted",
     seed: int,
     replay_of: Answer | None = None,
 ) -> Answer:
@@ -290,7 +305,9 @@ def _reply(
         asked_by=viewer,
         client_id=client_id,
         endpoint=endpoint,
-        thinking=thinking,
+        thinking=wanted.thinking,
+        search=wanted.search,
+        deep=wanted.deep,
         seed=seed,
         replay_of=replay_of,
     )
@@ -322,6 +339,23 @@ def _endpoint(endpoint_id: UUID | None) -> Endpoint:
 
 def _still_enabled(endpoint: Endpoint | None) -> Endpoint | None:
     return endpoint if endpoint and endpoint.is_enabled else None
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    thinking: bool
+    search: bool
+    deep: bool
+
+
+def _wanted(endpoint: Endpoint, thinking: bool, search: bool, deep: bool) -> _Wanted:
+    """How it is to be answered. Raises ChatError where the web is switched off, Invalid where nobody could do it."""
+    if (search or deep) and not web_setting().is_on:
+        words = _("Searching the web is switched off here. The owner can switch it on in Settings.")
+        raise ChatError("search_off", words, field="search")
+    if deep and not endpoint.tools:
+        raise Invalid("deep", _("This model does not call tools, and deep search needs them."), code="not_supported")
+    return _Wanted(_thinks(endpoint, thinking), search or deep, deep)
 
 
 def _thinks(endpoint: Endpoint, wanted: bool) -> bool:

@@ -30,6 +30,7 @@ from chatapp.answers.valkey import blocking_client
 from chatapp.conversations.models import Conversation, Grant, Message
 from chatapp.endpoints.models import Endpoint
 from chatapp.errors import ChatError, Invalid, NotFound
+from chatapp.searches.models import WebSetting
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -172,6 +173,45 @@ def test_without_a_model_nothing_is_accepted(member: User) -> None:
         ask(member)
     assert refusal.value.code == "no_endpoint"
     assert not Conversation.objects.exists()
+
+
+@pytest.mark.parametrize(("search", "deep", "stored"), [(True, False, (True, False)), (False, True, (True, True))])
+def test_what_is_searched_is_kept_with_the_answer(
+    member: User, endpoint: Endpoint, search: bool, deep: bool, stored: tuple[bool, bool]
+) -> None:
+    Endpoint.objects.update(tools=True)
+    first = ask(member, search=search, deep=deep)
+    answer = end(first.answer_id, Status.CANCELLED)
+    assert (answer.search, answer.deep) == stored
+    cut = continue_answer(member, client_id=uuid4(), message_id=first.reply_id)
+    answer = end(cut.answer_id, Status.CANCELLED)
+    assert (answer.search, answer.deep) == stored, "a text that goes on keeps what its beginning had"
+    replay = Answer.objects.get(pk=replay_answer(member, client_id=uuid4(), answer_id=answer.pk).answer_id)
+    assert (replay.search, replay.deep) == stored
+    again = regenerate(member, client_id=uuid4(), message_id=first.reply_id)
+    assert not Answer.objects.get(pk=again.answer_id).search, "it is asked for with every new answer"
+    searched = regenerate(member, client_id=uuid4(), message_id=first.reply_id, search=search, deep=deep)
+    answer = Answer.objects.get(pk=searched.answer_id)
+    assert (answer.search, answer.deep) == stored
+
+
+def test_a_web_that_is_switched_off_is_not_searched(member: User, endpoint: Endpoint) -> None:
+    first = ask(member)
+    end(first.answer_id)
+    WebSetting.objects.create(is_on=False)
+    with pytest.raises(ChatError) as refused:
+        ask(member, search=True)
+    assert (refused.value.code, refused.value.field) == ("search_off", "search")
+    with pytest.raises(ChatError):
+        regenerate(member, client_id=uuid4(), message_id=first.reply_id, search=True)
+    assert Answer.objects.count() == 1
+
+
+def test_a_model_that_calls_no_tools_cannot_search_deeply(member: User, endpoint: Endpoint) -> None:
+    with pytest.raises(Invalid) as refused:
+        ask(member, deep=True)
+    assert (refused.value.code, refused.value.field) == ("not_supported", "deep")
+    assert not Answer.objects.exists()
 
 
 @pytest.mark.parametrize(
