@@ -33,6 +33,7 @@ INSTALLED_APPS = [
     "chatapp.answers",
     "chatapp.files",
     "chatapp.searches",
+    "chatapp.usage",
     "chatapp.evidence",
     "uploads",
 ]

@@ -11,4 +11,5 @@ urlpatterns = [
     path("", include("chatapp.endpoints.urls")),
     path("", include("chatapp.files.urls")),
     path("", include("chatapp.evidence.urls")),
+    path("", include("chatapp.usage.urls")),
 ]

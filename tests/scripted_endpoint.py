@@ -159,6 +159,8 @@ class ScriptedEndpoint:
             yield b"data: [DONE]\n\n"
             return
         words = self._words(script, body)
+        is_cut = "obeys" in script and len(words) > body["max_tokens"]
+        words = words[: body["max_tokens"]] if is_cut else words
         stop_at = script.number("drop", 10**9) if self.calls[body["model"]] <= script.number("drops", 10**9) else 10**9
         for index, delta in enumerate(words):
             if index == stop_at:
@@ -175,7 +177,7 @@ class ScriptedEndpoint:
             yield self._chunk(body, delta, first + index)
         if "no-finish" in script:
             return
-        finish = "length" if "length" in script else "odd\0\ud800" if "odd" in script else "stop"
+        finish = "length" if "length" in script or is_cut else "odd\0\ud800" if "odd" in script else "stop"
         yield _event({"choices": [{"index": 0, "delta": {}, "finish_reason": finish}]})
         if "odd" in script:
             yield _event(

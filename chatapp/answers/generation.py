@@ -9,6 +9,7 @@ import time
 import traceback
 from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 
 from django.db import DatabaseError
 from redis.exceptions import RedisError
@@ -36,6 +37,9 @@ from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLi
 from chatapp.endpoints.services import learn_characters_per_token
 from chatapp.evidence.tasks import ask_for_check
 from chatapp.threads import in_thread
+from chatapp.usage.metering import metered
+from chatapp.usage.quotas import near_quota, output_allowed
+from chatapp.usage.recording import Asked, Kind, begin, end_left_open, prices_of
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +61,7 @@ class Generation(Claimed):
         self._round_tries = 0
         self._prepared: Prepared | None = None
         self._is_cancel_pending = False
+        self._is_cut_by_quota = False
         self._started_at = time.monotonic()
 
     def stop(self, reason: StopReason) -> None:
@@ -99,6 +104,8 @@ class Generation(Claimed):
         await self.append(self._event_started(progress))
         for code, params in prepared.notices:
             await self.notice(code, params)
+        if percent := await self.patiently(in_thread, near_quota, prepared.asker_id):
+            await self.notice_if_new("quota_near", {"percent": percent})
         while True:
             try:
                 return await self._converse(loaded, prepared, progress)
@@ -125,6 +132,7 @@ class Generation(Claimed):
         loaded = await self.patiently(in_thread, load, claim)
         if claim.fence > 1:
             await self._catch_up(loaded.progress)
+            await self.patiently(in_thread, end_left_open, claim.answer_id)
         self.progress = loaded.progress
         if self._is_cancel_pending or loaded.answer.cancel_requested_at is not None:
             self.stop("cancel")
@@ -189,6 +197,7 @@ class Generation(Claimed):
             question = question_now(prepared, progress)
             if question is None:
                 return None
+            question = await self._within_quota(question, prepared)
             before = progress.version
             try:
                 await self._remember_sent(prepared)
@@ -211,13 +220,33 @@ class Generation(Claimed):
             raise FencedOut(f"answer {self.claim.answer_id}")
 
     async def _stream(self, prepared: Prepared, question: Question, progress: Progress) -> Completed:
-        source = self._client.stream(prepared.target, question)
+        spending = await self.patiently(in_thread, begin, self._asked(prepared), prepared.request["estimated_tokens"])
+        source = metered(self._client.stream(prepared.target, question), spending, prepared.endpoint, prepared.counter)
         async with aclosing(joined(source, self.stopping)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Completed):
                     return piece
                 await self._show(piece, progress)
         raise Stopped
+
+    def _asked(self, prepared: Prepared) -> Asked:
+        return Asked(Kind.ANSWER, prepared.asker_id, prepared.endpoint, self.claim.answer_id)
+
+    async def _within_quota(self, question: Question, prepared: Prepared) -> Question:
+        """With no more output than the asker may still spend. Raises CannotAnswer where that is none."""
+        allowed = partial(
+            output_allowed, prepared.asker_id, prepared.request["estimated_tokens"], prices_of(prepared.endpoint)
+        )
+        left, _limit = await self.patiently(in_thread, allowed)
+        if left is None:
+            return question
+        if left == 0:
+            raise CannotAnswer("quota")
+        prefix = question.prefix
+        # Our own worker counts the prefix as output.
+        before = len(prefix.token_ids) if prefix and prepared.target.takes_token_ids else 0
+        self._is_cut_by_quota = left + before < question.max_tokens
+        return replace(question, max_tokens=min(question.max_tokens, left + before))
 
     async def _show(self, delta: deltas.Delta, progress: Progress) -> None:
         at = progress.length(delta.part)
@@ -236,7 +265,10 @@ class Generation(Claimed):
                 prepared.prompt_characters,
                 completed.usage.prompt_tokens,
             )
-        return finished(completed, prepared, progress, is_whole)
+        ending = finished(completed, prepared, progress, is_whole)
+        if self._is_cut_by_quota and completed.finish_reason == "length":
+            return replace(ending, status=Status.FAILED, error_code="quota")
+        return ending
 
     def _cancelled(self) -> Ending:
         return replace(self._unfinished(Ending(Status.CANCELLED)), finish_reason="cancelled")

@@ -118,6 +118,7 @@ class Prepared:
     request: Request
     endpoint: Endpoint
     counter: Counter
+    asker_id: UUID | None
     is_replay_changed: bool
     notices: list[tuple[str, Wire]] = field(default_factory=list)
 
@@ -245,6 +246,7 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         request=request,
         endpoint=endpoint,
         counter=counter,
+        asker_id=answer.asked_by_id,
         is_replay_changed=is_changed,
         notices=[n for n in notices if {"code": n[0], "params": n[1]} not in progress.notices],
     )

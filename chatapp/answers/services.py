@@ -29,6 +29,7 @@ from chatapp.errors import ChatError, Invalid
 from chatapp.files.attaching import attach
 from chatapp.files.collecting import ask_collections
 from chatapp.searches.setting import web_setting
+from chatapp.usage.quotas import check_quota
 
 logger = logging.getLogger(__name__)
 
@@ -220,10 +221,14 @@ def title_from_question(text: str) -> str:
 
 
 def _once(viewer: User, client_id: UUID, ask: Callable[[], Answer]) -> Accepted:
-    """Does `ask` in one transaction, unless this client_id has been asked for: then what that became."""
+    """Does `ask` in one transaction, unless this client_id has been asked for: then what that became.
+
+    Raises ChatError `quota` where the viewer may spend no more.
+    """
     asked = _asked(viewer, client_id)
     if asked is not None:
         return _accepted(asked)
+    check_quota(viewer)
     try:
         with transaction.atomic():
             answer = ask()

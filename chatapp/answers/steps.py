@@ -23,6 +23,8 @@ from chatapp.endpoints.client import EndpointClient
 from chatapp.endpoints.deltas import Completed, Usage
 from chatapp.endpoints.faults import Dropped, RateLimited, Unreachable
 from chatapp.threads import in_thread
+from chatapp.usage.metering import metered
+from chatapp.usage.recording import Asked, Kind, begin
 from uploads import computations
 from uploads.computing.answer import Refusal, Tables
 from uploads.computing.codec import Answer as Outcome
@@ -99,7 +101,10 @@ class Steps:
 
     async def _listen(self, aside: Aside, task: Task) -> tuple[str, Usage | None]:
         text = ""
-        source = self._client.stream(aside.target, aside.question(task))
+        counter = aside.reading.counter
+        asked = Asked(Kind.ASIDE, aside.reading.answer.asked_by_id, aside.endpoint, self._claimed.claim.answer_id)
+        spending = await self._claimed.patiently(in_thread, begin, asked, counter.count(task.question))
+        source = metered(self._client.stream(aside.target, aside.question(task)), spending, aside.endpoint, counter)
         async with aclosing(joined(source, self._claimed.stopping)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Completed):

@@ -16,6 +16,7 @@ from chatapp.answers.doorbell import ring_list_blocking
 from chatapp.answers.events import TitleChanged
 from chatapp.answers.log import BlockingEventLog
 from chatapp.answers.models import Answer, Status
+from chatapp.context.counting import counter_for
 from chatapp.conversations.models import Conversation
 from chatapp.conversations.titles import title_question, usable_title
 from chatapp.endpoints.client import EndpointClient
@@ -25,6 +26,9 @@ from chatapp.endpoints.faults import EndpointError
 from chatapp.endpoints.services import target_of
 from chatapp.files.models import Attachment
 from chatapp.files.removal import remove_unused
+from chatapp.threads import in_thread
+from chatapp.usage.metering import metered
+from chatapp.usage.recording import Asked, Kind, begin
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +63,7 @@ def refine_title(conversation_id: str) -> None:
         return
     question = title_question(answer.message.parent.text, answer.message.text)
     try:
-        title = asyncio.run(_ask(target_of(answer.endpoint), question))
+        title = asyncio.run(_ask(target_of(answer.endpoint), question, answer))
     except (EndpointError, TimeoutError) as error:
         logger.info("conversation %s keeps its title: %s", conversation_id, type(error).__name__)
         return
@@ -67,10 +71,14 @@ def refine_title(conversation_id: str) -> None:
         _set_title(UUID(conversation_id), title)
 
 
-async def _ask(target: Target, question: Question) -> str | None:
-    text = ""
+async def _ask(target: Target, question: Question, answer: Answer) -> str | None:
+    text, endpoint = "", answer.endpoint
+    assert endpoint is not None
+    counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
+    prompt_tokens = sum(counter.count(message.content) for message in question.messages)
+    spending = await in_thread(begin, Asked(Kind.TITLE, answer.asked_by_id, endpoint, answer.pk), prompt_tokens)
     async with EndpointClient() as client, asyncio.timeout(TITLE_S):
-        async with aclosing(client.stream(target, question)) as pieces:
+        async with aclosing(metered(client.stream(target, question), spending, endpoint, counter)) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Completed):
                     return usable_title(text, piece)

@@ -25,8 +25,20 @@ THINKING = [
 LOCAL_FIXED = ("base_url", "model", "api_key", "forget_key", "tokenizer_path")
 
 
-def _price(label: Any) -> forms.DecimalField:
-    return forms.DecimalField(label=label, max_digits=10, decimal_places=4, min_value=Decimal(0), initial=Decimal(0))
+DENSE = _("Optional: what the same model costs without sparse attention, to tell the saving.")
+
+
+def _price(label: Any, help_text: Any = "") -> forms.DecimalField:
+    """With a help text it may be left empty."""
+    return forms.DecimalField(
+        label=label,
+        max_digits=10,
+        decimal_places=4,
+        min_value=Decimal(0),
+        initial=None if help_text else Decimal(0),
+        required=not help_text,
+        help_text=help_text,
+    )
 
 
 class EndpointForm(LookMixin, forms.Form):
@@ -58,6 +70,9 @@ class EndpointForm(LookMixin, forms.Form):
     price_cache_hit = _price(_("Price per million input tokens found in the cache (USD)"))
     price_cache_miss = _price(_("Price per million other input tokens (USD)"))
     price_output = _price(_("Price per million output tokens (USD)"))
+    dense_price_cache_hit = _price(_("The same with dense attention, from the cache"), DENSE)
+    dense_price_cache_miss = _price(_("With dense attention, other input"), DENSE)
+    dense_price_output = _price(_("With dense attention, output"), DENSE)
     continuation = forms.ChoiceField(
         label=_("Continuing a cut answer"),
         choices=CONTINUATIONS,

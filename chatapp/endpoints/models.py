@@ -29,6 +29,10 @@ class Endpoint(models.Model):
     price_cache_hit = models.DecimalField(max_digits=10, decimal_places=4, default=0)  # USD per million tokens
     price_cache_miss = models.DecimalField(max_digits=10, decimal_places=4, default=0)
     price_output = models.DecimalField(max_digits=10, decimal_places=4, default=0)
+    # What the same model costs with dense attention, to tell the saving; None where nobody has said it.
+    dense_price_cache_hit = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    dense_price_cache_miss = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
+    dense_price_output = models.DecimalField(max_digits=10, decimal_places=4, null=True, blank=True)
     continuation = models.CharField(max_length=30, choices=Continuation.choices, default=Continuation.NONE)
     vision = models.BooleanField(default=False)
     tools = models.BooleanField(default=False)  # it calls functions, and knows what to do with what they give

@@ -38,6 +38,9 @@ class EndpointFields:
     price_cache_hit: Decimal = Decimal(0)
     price_cache_miss: Decimal = Decimal(0)
     price_output: Decimal = Decimal(0)
+    dense_price_cache_hit: Decimal | None = None
+    dense_price_cache_miss: Decimal | None = None
+    dense_price_output: Decimal | None = None
     continuation: str = Endpoint.Continuation.NONE
     thinking: str = Endpoint.Thinking.NEVER
     vision: bool = False

@@ -64,6 +64,11 @@ ROUTES = {
     "try_endpoint": Route("GET", 200, 404, 404),
     "default_endpoint": Route("POST", 302, 404, 404),
     "delete_endpoint": Route("POST", 302, 404, 404),
+    "usage": Route("GET", 200, 200, 200),
+    "usage_csv": Route("GET", 200, 200, 200),
+    "team_usage": Route("GET", 200, 404, 404),
+    "team_usage_csv": Route("GET", 200, 404, 404),
+    "quotas": Route("GET", 200, 404, 404),
     # The file and the collection are the member's too, and the evidence is of the member's answer.
     "fit": Route("POST", 200, 200, 200),
     "files": Route("GET", 200, 200, 200),

@@ -1,0 +1,140 @@
+"""What one may still spend. A request is refused once a quota that holds for its asker is used up."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Literal
+from uuid import UUID
+
+from django.db.models import F, Q, QuerySet, Sum
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+
+from chatapp.accounts.models import User
+from chatapp.errors import ChatError
+from chatapp.usage.models import Quota, Spending
+from chatapp.usage.prices import Prices, Tokens
+
+Span = Literal["day", "month"]
+NEAR = 0.8  # of a quota, from which on people are told
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One limit of a quota, and how much of it is used. Exactly one of tokens and money."""
+
+    span: Span
+    resets_at: datetime
+    group_name: str  # empty where it is the person's alone
+    most_tokens: int | None = None
+    most_money: Decimal | None = None
+    tokens: int = 0
+    money: Decimal = Decimal(0)
+
+    @property
+    def share(self) -> float:
+        if self.most_tokens is not None:
+            return self.tokens / self.most_tokens if self.most_tokens else 1.0
+        assert self.most_money is not None
+        return float(self.money / self.most_money) if self.most_money else 1.0
+
+    @property
+    def is_used_up(self) -> bool:
+        return self.share >= 1
+
+    @property
+    def percent(self) -> int:
+        return int(min(self.share, 1.0) * 100)
+
+    def output_left(self, prompt_tokens: int, prices: Prices) -> int | None:
+        """Tokens of output behind such a prompt, read anew; None where there is no end to them."""
+        if self.most_tokens is not None:
+            return max(0, self.most_tokens - self.tokens - prompt_tokens)
+        assert self.most_money is not None
+        left = prices.output_for(self.most_money - self.money - prices.cost(Tokens(miss=prompt_tokens)))
+        return None if left is None else max(0, left)
+
+
+def limits_for(user: User) -> list[Limit]:
+    """The fullest first."""
+    return sorted(_limits(user), key=lambda limit: -limit.share)
+
+
+def near_quota(user_id: UUID | None) -> int | None:
+    """The percent that is used of the fullest limit, where that is worth telling."""
+    user = User.objects.filter(pk=user_id).first() if user_id else None
+    limits = limits_for(user) if user else []
+    return limits[0].percent if limits and limits[0].share >= NEAR else None
+
+
+def check_quota(user: User) -> None:
+    """Raises ChatError for somebody who may spend no more."""
+    for limit in limits_for(user):
+        if limit.is_used_up:
+            raise ChatError("quota", _refusal(limit))
+
+
+def output_allowed(user_id: UUID | None, prompt_tokens: int, prices: Prices) -> tuple[int | None, Limit | None]:
+    """The most tokens of output that this person's quotas leave, and the limit that says so."""
+    user = User.objects.filter(pk=user_id).first() if user_id else None
+    if user is None:
+        return None, None
+    tightest: tuple[int | None, Limit | None] = (None, None)
+    for limit in _limits(user):
+        left = limit.output_left(prompt_tokens, prices)
+        if left is not None and (tightest[0] is None or left < tightest[0]):
+            tightest = (left, limit)
+    return tightest
+
+
+def _refusal(limit: Limit) -> str:
+    words = {"span": _("day") if limit.span == "day" else _("month"), "group": limit.group_name}
+    words["when"] = date_format(limit.resets_at, "DATETIME_FORMAT")
+    if limit.group_name:
+        return (
+            _("What the group “%(group)s” may spend in a %(span)s is used up. It starts again on %(when)s (UTC).")
+            % words
+        )
+    return _("What you may spend in a %(span)s is used up. It starts again on %(when)s (UTC).") % words
+
+
+def _limits(user: User) -> Iterator[Limit]:
+    now = timezone.now()
+    for quota in _quotas(user):
+        if quota.group_id is None:
+            spent = Spending.objects.filter(user=user)
+        else:
+            spent = Spending.objects.filter(user__in=User.objects.filter(teams=quota.group_id))
+        yield from _limits_of(quota, spent, now)
+
+
+def _quotas(user: User) -> list[Quota]:
+    found = list(
+        Quota.objects.filter(Q(user=user) | Q(group__in=user.teams.all()) | Q(everyone=True)).select_related("group")
+    )
+    has_own = any(quota.user_id is not None for quota in found)
+    return [quota for quota in found if not (quota.everyone and has_own)]
+
+
+def _limits_of(quota: Quota, spent: QuerySet[Spending], now: datetime) -> Iterator[Limit]:
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    month = day.replace(day=1)
+    next_month = (month + timedelta(days=32)).replace(day=1)
+    name = quota.group.name if quota.group else ""
+    spans: tuple[tuple[Span, datetime, datetime, int | None, Decimal | None], ...] = (
+        ("day", day, day + timedelta(days=1), quota.tokens_a_day, quota.money_a_day),
+        ("month", month, next_month, quota.tokens_a_month, quota.money_a_month),
+    )
+    for span, since, until, most_tokens, most_money in spans:
+        if most_tokens is None and most_money is None:
+            continue
+        sums = spent.filter(began_at__gte=since).aggregate(
+            tokens=Sum(F("cache_hit_tokens") + F("cache_miss_tokens") + F("output_tokens")), money=Sum("cost")
+        )
+        tokens, money = sums["tokens"] or 0, sums["money"] or Decimal(0)
+        if most_tokens is not None:
+            yield Limit(span, until, name, most_tokens=most_tokens, tokens=tokens)
+        if most_money is not None:
+            yield Limit(span, until, name, most_money=most_money, money=money)
