@@ -118,7 +118,7 @@ async def test_a_stopped_answer_costs_what_was_written(
 async def test_a_crash_leaves_the_row_of_what_was_asked(
     member: User, endpoint: Endpoint, scripted: ScriptedEndpoint
 ) -> None:
-    await play(endpoint, scripted, "prefix+slow:50", continuation="prefix_true", **PRICES)
+    await play(endpoint, scripted, "prefix+slow:150", continuation="prefix_true", **PRICES)
     async with crashing() as crash:
         accepted = await ask(member)
         await until(accepted.answer_id, lambda answer: len(answer.message.text) > 10)
