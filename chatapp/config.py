@@ -53,6 +53,8 @@ class Config:
     embeddings_url: str
     embeddings_key: str
     embeddings_model: str
+    web_search: bool
+    searxng_url: str
     data_dir: Path
     upload_max_mb: int
     upload_max_pages: int
@@ -157,6 +159,8 @@ def _read(read: Reader) -> Config:
         embeddings_url=read.url("SONDE_EMBEDDINGS_URL", "http://127.0.0.1:8302/v1", ("http", "https")),
         embeddings_key=read.secret("SONDE_EMBEDDINGS_KEY", ""),
         embeddings_model=read.text("SONDE_EMBEDDINGS_MODEL", "use-multilingual-v3"),
+        web_search=read.flag("SONDE_WEB_SEARCH", True),
+        searxng_url=_read_searxng(read),
         model_dir=Path(read.text("SONDE_MODEL_DIR", "var/models/smollm2-135m-instruct")).resolve(),
         data_dir=(ROOT / read.text("SONDE_DATA", "var/data")).resolve(),
         # What a PDF of scans weighs; parsers and the honesty meter are tried up to it.
@@ -170,6 +174,14 @@ def _read(read: Reader) -> Config:
         storage=read.storage("SONDE_STORAGE"),
         s3=_read_s3(read),
     )
+
+
+def _read_searxng(read: Reader) -> str:
+    raw = read.text("SONDE_SEARXNG_URL", "")
+    parts = urlsplit(raw)
+    if raw and (parts.scheme not in {"http", "https"} or not parts.hostname or parts.username or parts.query):
+        raise ConfigError(f"SONDE_SEARXNG_URL={raw!r} must be an address as http://searxng:8080")
+    return raw.rstrip("/")
 
 
 def _read_s3(read: Reader) -> S3 | None:

@@ -44,6 +44,8 @@ def test_a_setting_may_come_from_a_file(tmp_path: Path) -> None:
         ({"SONDE_PORT": "0"}, "SONDE_PORT='0' must be a whole number from 1 to 65535"),
         ({"SONDE_PORT": "many"}, "SONDE_PORT='many'"),
         ({"SONDE_HTTPS": "yes"}, "SONDE_HTTPS='yes' must be 0 or 1"),
+        ({"SONDE_WEB_SEARCH": "off"}, "SONDE_WEB_SEARCH='off' must be 0 or 1"),
+        ({"SONDE_SEARXNG_URL": "searxng:8080"}, "SONDE_SEARXNG_URL='searxng:8080' must be an address"),
         ({"SONDE_PROT": "8300"}, "unknown setting SONDE_PROT"),
         ({"REDIS_URL": "amqp://localhost"}, "REDIS_URL must start with one of redis://"),
         ({"SONDE_SECRET_KEY_FILE": "/nowhere/key"}, "SONDE_SECRET_KEY_FILE='/nowhere/key' cannot be read"),

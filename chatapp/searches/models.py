@@ -15,6 +15,7 @@ class WebSetting(models.Model):
     """
 
     class Engine(models.TextChoices):
+        DEFAULT = "default"  # the SearXNG of the configuration; ddgs where it names none
         DDGS = "ddgs"
         SEARXNG = "searxng"
         BRAVE = "brave"
@@ -25,7 +26,7 @@ class WebSetting(models.Model):
     is_on = models.BooleanField(default=True)  # off: nothing of a search or a page leaves the house
     confirms_queries = models.BooleanField(default=False)  # whoever asks sees and may change a query before it leaves
     reads_pasted_urls = models.BooleanField(default=True)  # of a question, without the toggle
-    engine = models.CharField(max_length=8, choices=Engine.choices, default=Engine.DDGS)
+    engine = models.CharField(max_length=8, choices=Engine.choices, default=Engine.DEFAULT)
     engine_url = models.CharField(max_length=1000, blank=True, default="")
     engine_key = models.BinaryField(blank=True, default=b"")
     engine_header = models.CharField(max_length=100, blank=True, default="")

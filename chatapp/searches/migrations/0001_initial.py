@@ -109,13 +109,14 @@ class Migration(migrations.Migration):
                     "engine",
                     models.CharField(
                         choices=[
+                            ("default", "Default"),
                             ("ddgs", "Ddgs"),
                             ("searxng", "Searxng"),
                             ("brave", "Brave"),
                             ("tavily", "Tavily"),
                             ("json", "Json"),
                         ],
-                        default="ddgs",
+                        default="default",
                         max_length=8,
                     ),
                 ),

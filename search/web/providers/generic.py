@@ -9,21 +9,8 @@ from urllib.parse import quote
 import httpx
 
 from search.web.providers.asking import Failed, ask_json, failed, result_of, results_of
+from search.web.providers.fields import Fields, check_template
 from search.web.providers.provider import Query, Results
-
-_PATH = re.compile(r"(?:[\w@$-]+(?:\.[\w@$-]+)*)?")
-_NAMES = frozenset({"query", "limit", "language"})
-
-
-@dataclass(frozen=True, slots=True)
-class Fields:
-    """Dotted paths; a number is a place in a list. `results` from the top, where "" is the answer itself; the others
-    from one result."""
-
-    results: str = "results"
-    url: str = "url"
-    title: str = "title"
-    snippet: str = "snippet"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +24,7 @@ class GenericJson:
     name: str = "json"
 
     def __post_init__(self) -> None:
-        names = set(re.findall(r"\{(\w*)\}", self.url_template))
-        if "query" not in names or not names <= _NAMES:
-            raise ValueError(
-                f"url_template={self.url_template!r} must hold {{query}}, and of others {{limit}}, {{language}}"
-            )
-        for name in ("results", "url", "title", "snippet"):
-            if not _PATH.fullmatch(path := getattr(self.fields, name)):
-                raise ValueError(f"{name}={path!r} must be names with dots between them")
+        check_template(self.url_template)
 
     async def search(self, query: Query) -> Results:
         values = {"query": query.text, "limit": str(query.limit), "language": query.language or ""}

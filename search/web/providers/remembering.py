@@ -19,18 +19,22 @@ class Store(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Remembering:
-    """Asks `provider` unless the store knows. Answers with failures in them are not remembered."""
+    """Asks `provider` unless the store knows. Answers with failures in them are not remembered.
+
+    `engine` tells apart two engines of one name: its address, for example.
+    """
 
     provider: Provider
     store: Store
     expires_s: float = EXPIRES_S
+    engine: str = ""
 
     @property
     def name(self) -> str:
         return self.provider.name
 
     async def search(self, query: Query) -> Results:
-        key = _key(self.name, query)
+        key = _key(f"{self.name} {self.engine}", query)
         if (known := await self.store.aget(key)) is not None:
             return _unpacked(known)
         results = await self.provider.search(query)
