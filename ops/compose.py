@@ -17,6 +17,7 @@ HEAD = """\
 #   docker compose --profile cpu up --build    with the small default model on the CPU
 #   docker compose --profile gpu up --build    the worker on an NVIDIA GPU; SONDE_MODELS is a host folder of models,
 #                                              SONDE_MODEL the name of one of them
+#   SONDE_WEB_SEARCH=0 docker compose ...      nothing is searched or read on the web (see docs/search.md)
 #   docker compose exec web python manage.py owner_link    prints the link that makes the first account
 # Only the page is published: on 127.0.0.1, or on SONDE_BIND. Secrets are made on first use, in the volume.
 services:
@@ -54,11 +55,20 @@ ENVIRONMENT = {
     "SONDE_EMBEDDINGS_URL": "http://encoder:8302/v1",
     "SONDE_EMBEDDINGS_KEY_FILE": "/data/secrets/embeddings_key",
     "SONDE_MODEL_DIR": MODEL_DIR,
+    "SONDE_WEB_SEARCH": "${SONDE_WEB_SEARCH:-1}",
+    "SONDE_SEARXNG_URL": "http://searxng:8080",
     "DATABASE_URL_FILE": "/data/secrets/database_url",
     "REDIS_URL_FILE": "/data/secrets/redis_url",
 }
 VOLUMES = ["data:/data", "${SONDE_MODELS:-models}:/models"]
 DONE = {"condition": "service_completed_successfully"}
+# Not a process of ours. Its secret signs only what is switched off there: the image proxy, the limiter.
+SEARXNG: dict[str, object] = {
+    "image": "${SONDE_SEARXNG_IMAGE:-docker.io/searxng/searxng:latest}",
+    "restart": "unless-stopped",
+    "environment": {"SEARXNG_SECRET": "${SEARXNG_SECRET:-nothing-that-is-signed-leaves-this-network}"},
+    "volumes": ["./ops/searxng.yml:/etc/searxng/settings.yml:ro"],
+}
 GPU = {"resources": {"reservations": {"devices": [{"driver": "nvidia", "count": "all", "capabilities": ["gpu"]}]}}}
 
 
@@ -75,6 +85,7 @@ def compose_text() -> str:
             }
         else:
             services[process.name] = _service(process, "cpu")
+    services["searxng"] = SEARXNG
     services["web"]["ports"] = ["${SONDE_BIND:-127.0.0.1}:${SONDE_PORT:-8300}:8300"]
     return HEAD + "\n".join(_yaml(name, service) for name, service in services.items()) + "\n" + TAIL
 

@@ -40,6 +40,17 @@ def test_only_the_page_is_published_and_on_loopback() -> None:
     assert published == {"web": ["${SONDE_BIND:-127.0.0.1}:${SONDE_PORT:-8300}:8300"]}
 
 
+def test_engine_of_the_team_answers_in_json_inside_the_network_alone() -> None:
+    engine = services()["searxng"]
+    source, target, mode = engine["volumes"][0].split(":")
+    assert (target, mode) == ("/etc/searxng/settings.yml", "ro")
+    written = yaml.safe_load((compose.ROOT / source).read_text(encoding="utf-8"))
+    assert "json" in written["search"]["formats"] and written["use_default_settings"] is True
+    assert "ports" not in engine
+    for name in ("web", "runner", "worker-io"):
+        assert services()[name]["environment"]["SONDE_SEARXNG_URL"] == "http://searxng:8080"
+
+
 def test_everything_a_service_waits_for_exists() -> None:
     known = services()
     for service in known.values():
