@@ -4,11 +4,12 @@ import json
 import logging
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from functools import wraps
+from typing import Any, ClassVar, Concatenate, ParamSpec, TypeAlias
 
 from django import forms
 from django.db import InterfaceError, OperationalError
-from django.http import HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse, UnreadablePostError
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
@@ -16,10 +17,13 @@ from django.utils.translation import gettext_lazy
 from kombu.exceptions import OperationalError as BrokerError
 from redis.exceptions import RedisError
 
-from chatapp.accounts.models import User
+from chatapp.accounts.models import Role, User
 from chatapp.errors import ChatError, Invalid, Unavailable
 
 logger = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+View: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
 _AWAY = (OperationalError, InterfaceError, RedisError, BrokerError)
 
@@ -49,6 +53,18 @@ def viewer(request: HttpRequest) -> User:
     """The signed-in person; the door (SignInRequired) has seen to it that there is one."""
     assert isinstance(request.user, User)
     return request.user
+
+
+def owner_only(view: View[P]) -> View[P]:
+    """For everybody but the owner of the site the page is not there."""
+
+    @wraps(view)
+    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
+        if viewer(request).role != Role.OWNER:
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return guarded
 
 
 def wants_page(request: HttpRequest) -> bool:

@@ -10,6 +10,7 @@ urlpatterns = [
     path("", include("chatapp.answers.urls")),
     path("", include("chatapp.endpoints.urls")),
     path("", include("chatapp.files.urls")),
+    path("", include("chatapp.searches.urls")),
     path("", include("chatapp.evidence.urls")),
     path("", include("chatapp.usage.urls")),
 ]

@@ -1,37 +1,21 @@
 """The owner's pages about model endpoints. For everybody else they are not there."""
 
-from collections.abc import Callable
-from functools import wraps
-from typing import Concatenate, ParamSpec, TypeAlias
 from uuid import UUID
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp.accounts.models import Role
 from chatapp.endpoints import services, trials
 from chatapp.endpoints.forms import EndpointForm
 from chatapp.endpoints.models import Endpoint
-from chatapp.http import viewer
+from chatapp.http import owner_only
 
-P = ParamSpec("P")
-View: TypeAlias = Callable[Concatenate[HttpRequest, P], HttpResponse]
 POLL_S = 2
-
-
-def owner_only(view: View[P]) -> View[P]:
-    @wraps(view)
-    def guarded(request: HttpRequest, /, *args: P.args, **kwargs: P.kwargs) -> HttpResponse:
-        if viewer(request).role != Role.OWNER:
-            raise Http404
-        return view(request, *args, **kwargs)
-
-    return guarded
 
 
 @owner_only
