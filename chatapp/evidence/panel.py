@@ -13,8 +13,11 @@ from django.db.models import Q, QuerySet
 from django.urls import reverse
 
 from chatapp.errors import NotFound
+from chatapp.evidence.copies import PageCopy, copy_of
 from chatapp.evidence.models import Evidence
+from chatapp.evidence.parts import Part, parts_of, shared
 from chatapp.evidence.places import place_words
+from chatapp.searches.models import WebPage
 from search.models import Passage
 from search.places import column_name, column_number
 from uploads.models import Block, Upload
@@ -25,23 +28,6 @@ MOST_BLOCKS = 400  # of a file that is shown whole
 # What every browser draws; a TIFF or HEIC is downloaded.
 DRAWN = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "image/bmp"})
 _RANGE = re.compile(r"([A-Z]+)(\d+)(?::([A-Z]+)(\d+))?")
-
-
-@dataclass(frozen=True, slots=True)
-class PartRow:
-    cells: tuple[str, ...]
-    is_hit: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """`hit` is the place itself, between what stands before and after it in the same block."""
-
-    kind: str
-    before: str = ""
-    hit: str = ""
-    after: str = ""
-    rows: tuple[PartRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +77,7 @@ class Source:
     columns: tuple[Column, ...] = ()
     rows: tuple[SheetRow, ...] = ()
     lines: tuple[Line, ...] = ()
+    copy: PageCopy | None = None  # of a page of the web
 
 
 def evidence_source(evidence: Evidence) -> Source:
@@ -123,6 +110,22 @@ def excerpt_source(evidence: Evidence) -> Source:
         place_words=place_words(evidence.place),
         headings=tuple(evidence.headings),
         excerpt=evidence.text,
+    )
+
+
+def page_source(page: WebPage, evidence: Evidence | None = None) -> Source:
+    """The frozen copy of a page of the web, at its passage or from its beginning."""
+    place: dict[str, Any] = evidence.place if evidence else {}
+    excerpt = evidence.text if evidence else ""
+    copy, parts = copy_of(page, place, excerpt)
+    return Source(
+        kind="text",
+        title=page.title or page.site,
+        place_words=place_words(place),
+        headings=tuple(evidence.headings) if evidence else (),
+        excerpt=excerpt,
+        parts=parts,
+        copy=copy,
     )
 
 
@@ -164,10 +167,10 @@ def _drawn(blocks: QuerySet[Block], place: dict[str, Any], excerpt: str) -> dict
     match place["kind"]:
         case "slide":
             shown = blocks.filter(place__slide=place["slide"]) if "slide" in place else blocks
-            return {"parts": tuple(_parts(shown[:MOST_BLOCKS], excerpt))}
+            return {"parts": tuple(parts_of(shown[:MOST_BLOCKS], excerpt))}
         case "paragraph":
             shown_blocks = _around(blocks, place["paragraph"], excerpt) if "paragraph" in place else blocks
-            return {"parts": tuple(_parts(shown_blocks[:MOST_BLOCKS], excerpt))}
+            return {"parts": tuple(parts_of(shown_blocks[:MOST_BLOCKS], excerpt))}
         case "cells":
             return _sheet(blocks.filter(place__kind="cells", place__sheet=place["sheet"]), place.get("range", ""))
         case "lines":
@@ -181,40 +184,8 @@ def _around(blocks: QuerySet[Block], paragraph: int, excerpt: str) -> Sequence[B
     if first is None:
         return ()
     taken = list(blocks.filter(index__gte=max(0, first.index - AROUND))[:60])
-    hits = [block.index for block in taken if _shared(block.text, excerpt)] or [first.index]
+    hits = [block.index for block in taken if shared(block.text, excerpt)] or [first.index]
     return [block for block in taken if block.index <= max(hits) + AROUND]
-
-
-def _parts(blocks: Iterable[Block], excerpt: str) -> Iterable[Part]:
-    for block in blocks:
-        if block.kind == "table":
-            rows = [line.split("\t") for line in block.text.split("\n")]
-            yield Part("table", rows=tuple(PartRow(tuple(row), _holds_row(excerpt, row)) for row in rows))
-        else:
-            start, end = _shared(block.text, excerpt) or (0, 0)
-            text = block.text
-            if start == end:
-                yield Part(block.kind, before=text)
-            else:
-                yield Part(block.kind, text[:start], text[start:end], text[end:])
-
-
-def _holds_row(excerpt: str, row: Sequence[str]) -> bool:
-    return "\t".join(row) in excerpt
-
-
-def _shared(text: str, excerpt: str) -> tuple[int, int] | None:
-    """Which part of a block the passage holds: all of it, or the sentences that it was cut to."""
-    if not text.strip() or not excerpt.strip():
-        return None
-    if text.strip() in excerpt:
-        return 0, len(text)
-    for piece in sorted(excerpt.split("\n"), key=len, reverse=True):
-        piece = piece.strip()
-        if len(piece) > 20 and (start := text.find(piece)) >= 0:
-            return start, start + len(piece)
-    start = text.find(excerpt.strip())
-    return (start, start + len(excerpt.strip())) if start >= 0 else None
 
 
 def _lines(blocks: QuerySet[Block], first: int | None, last: int | None) -> Iterable[Line]:

@@ -3,7 +3,8 @@
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from uuid import UUID
 
 from django.db.models import F, Q
@@ -12,6 +13,7 @@ from chatapp.accounts.models import User
 from chatapp.answers.models import ENDED, Answer
 from chatapp.conversations.access import allowed
 from chatapp.errors import NotFound
+from chatapp.evidence.copies import host_of, icon_urls
 from chatapp.evidence.marks import numbers_in
 from chatapp.evidence.models import Check, Evidence
 from chatapp.evidence.places import place_words
@@ -30,6 +32,9 @@ class SourceRow:
     words: str  # its place, for people
     excerpt: str
     is_cited: bool
+    site: str = ""  # of a page of the web, like the rest
+    dated: date | None = None
+    icon_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +49,7 @@ class AnswerSources:
         """What the marks in the text open, and are called."""
         return json.dumps(
             [
-                {"number": row.number, "evidence": str(row.evidence), "name": row.name, "words": row.words}
+                {"number": row.number, "evidence": str(row.evidence), "name": row.name, "words": row.words or row.site}
                 for row in self.rows
             ]
         )
@@ -73,7 +78,7 @@ def frozen_drafts(answer_id: UUID) -> list[Draft]:
 
 def get_evidence(viewer: User, evidence_id: UUID) -> Evidence:
     """Raises NotFound: the right to read the conversation is the right to see what its answers rest on."""
-    evidence = Evidence.objects.select_related("excerpt", "upload__blob")
+    evidence = Evidence.objects.select_related("excerpt", "upload__blob", "page__search")
     found = evidence.filter(pk=evidence_id, answer__message__conversation__in=allowed(viewer)).first()
     if found is None:
         raise NotFound
@@ -87,8 +92,9 @@ def sources_of(answers: Sequence[Answer]) -> dict[UUID, AnswerSources]:
     checks: dict[UUID, list[Check]] = defaultdict(list)
     for check in Check.objects.filter(answer__in=list(rows)):
         checks[check.answer_id].append(check)
+    icons = icon_urls(row.page.url for found in rows.values() for row in found if row.page)
     return {
-        answer_id: AnswerSources([_row(row, row.number in cited[answer_id]) for row in found], checks[answer_id])
+        answer_id: AnswerSources([_row(row, row.number in cited[answer_id], icons) for row in found], checks[answer_id])
         for answer_id, found in rows.items()
     }
 
@@ -99,11 +105,14 @@ def _rows_of(answers: Sequence[Answer], cited: Mapping[UUID, list[int]]) -> dict
         wanted |= Q(answer=answer) if answer.status not in ENDED else Q(answer=answer, number__in=cited[answer.pk])
     rows: dict[UUID, list[Evidence]] = defaultdict(list)
     best_first = Evidence.objects.filter(wanted).order_by(F("score").desc(nulls_last=True), "number")
-    for row in best_first.select_related("excerpt"):
+    for row in best_first.select_related("excerpt", "page").defer("page__blocks"):
         rows[row.answer_id].append(row)
     return rows
 
 
-def _row(row: Evidence, is_cited: bool) -> SourceRow:
+def _row(row: Evidence, is_cited: bool, icons: Mapping[str, str]) -> SourceRow:
     excerpt = " ".join(row.text[: 2 * EXCERPT_CHARACTERS].split())[:EXCERPT_CHARACTERS]
-    return SourceRow(row.number, row.pk, row.name, place_words(row.place), excerpt, is_cited)
+    shown = SourceRow(row.number, row.pk, row.name, place_words(row.place), excerpt, is_cited)
+    if row.page is None:
+        return shown
+    return replace(shown, site=row.page.site, dated=row.page.date, icon_url=icons.get(host_of(row.page.url), ""))

@@ -7,6 +7,7 @@ import { Details } from "./controllers/details.js"
 import { Files } from "./controllers/files.js"
 import { Fit } from "./controllers/fit.js"
 import { Gauge } from "./controllers/gauge.js"
+import { HoverCard } from "./controllers/hover_card.js"
 import { Panel } from "./controllers/panel.js"
 import { Pending } from "./controllers/pending.js"
 import { Scroller } from "./controllers/scroller.js"
@@ -40,6 +41,7 @@ const sidebar = new Sidebar({ chat, thread })
 const panel = new Panel({ chat })
 new Details({ chat, thread })
 new Connection({ socket })
+new HoverCard(find("[data-thread]"))
 
 thread.on("change", () => composer.refresh())
 socket.on("frame", (frame) => {

@@ -29,6 +29,8 @@ export class Panel {
     onAction(this.#root, {
       source: open(({ evidence }) => `/sources/${evidence}`),
       "show-file": open(({ upload }) => `/files/${upload}/view`),
+      page: open(({ page }) => `/sources/pages/${page}`),
+      pages: open(({ answer }) => `/answers/${answer}/pages`),
       passage: open(({ upload, passage }) => `/files/${upload}/view?passage=${passage}`),
     })
     onAction(this.#element, {
@@ -47,7 +49,7 @@ export class Panel {
   }
 
   async open(path, opener) {
-    this.#opener = opener
+    if (!this.#element.contains(opener)) this.#opener = opener
     this.#asked = path
     this.#mark(opener)
     this.#reveal()
@@ -92,6 +94,7 @@ export class Panel {
     const places = JSON.parse(boxes || "[]")
     const kept = kind === "page" && this.#pdf?.url === content ? this.#pdf : null
     if (!kept) this.#closePdf()
+    if (this.#body.contains(document.activeElement)) this.#title.focus({ preventScroll: true }) // what was pressed in it goes
     const stage = find("[data-pdf]", source)
     if (kept && stage) stage.replaceWith(find("[data-pdf]", this.#body))
     this.#body.replaceChildren(source)
@@ -155,8 +158,9 @@ export class Panel {
   // What opened the panel, or what stands for it now: an answer is drawn again when its sources are known.
   #sameAs(opener) {
     if (!opener || opener.isConnected) return opener
-    const { action, evidence, upload } = opener.dataset
-    return find(`[data-action="${action}"]${evidence ? `[data-evidence="${evidence}"]` : `[data-upload="${upload}"]`}`, this.#root)
+    const { action, evidence, upload, answer } = opener.dataset
+    const same = evidence ? `[data-evidence="${evidence}"]` : answer ? `[data-answer="${answer}"]` : `[data-upload="${upload}"]`
+    return find(`[data-action="${action}"]${same}`, this.#root)
   }
 
   // Which mark or file is shown.

@@ -26,7 +26,8 @@ export function close({ restoreFocus = true } = {}) {
   if (restoreFocus && button.isConnected) button.focus()
 }
 
-function place(popover, button) {
+// Below the anchor, or above it where there is no room.
+export function place(popover, button) {
   const anchor = button.getBoundingClientRect()
   const { width, height } = popover.getBoundingClientRect()
   const fitsBelow = anchor.bottom + 4 + height < innerHeight - EDGE

@@ -27,7 +27,7 @@ function wrapTable(table) {
 
 function markButton({ textContent: number, dataset }, { evidence, name, words }) {
   const label = t("Source {number}: {place}", { number, place: [name, words].filter(Boolean).join(", ") })
-  return element("button", { type: "button", class: "mark", "data-action": "source", "data-mark": dataset.mark, "data-evidence": evidence, "aria-label": label, title: label }, number)
+  return element("button", { type: "button", class: "mark", "data-action": "source", "data-mark": dataset.mark, "data-evidence": evidence, "aria-label": label }, number)
 }
 
 function decorateCode(code, isFinished) {
