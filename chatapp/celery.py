@@ -17,6 +17,11 @@ app.conf.beat_schedule = {
         "schedule": crontab(hour=3, minute=40),
     },
     "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0, "options": {"expires": 30}},
+    "sweep-searches": {
+        "task": "chatapp.searches.tasks.sweep_searches",
+        "schedule": 30.0,
+        "options": {"expires": 30},
+    },
     "index-missed": {"task": "chatapp.files.tasks.index_missed", "schedule": 600.0, "options": {"expires": 600}},
     "embed-passages": {"task": "chatapp.files.tasks.embed_passages", "schedule": 60.0, "options": {"expires": 60}},
     "unsent-files": {

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from django.utils.translation import gettext_lazy as _
@@ -142,6 +143,10 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
+
+# A search.web.guard.Guard in place of the usual one, which lets the open internet alone be asked. Only tests say one, for
+# a web of their own.
+WEB_GUARD: Any = None
 
 # What search/ asks for vectors.
 EMBEDDINGS_URL = CONFIG.embeddings_url

@@ -4,7 +4,7 @@ import pytest
 
 from ops.services import Services
 
-pytest_plugins = ["tests.site_fixtures", "tests.file_fixtures", "tests.live_site"]
+pytest_plugins = ["tests.site_fixtures", "tests.file_fixtures", "tests.web_fixtures", "tests.live_site"]
 
 
 @pytest.fixture(scope="session")

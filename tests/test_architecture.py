@@ -97,6 +97,31 @@ def test_every_way_to_import_is_seen(source: str) -> None:
     assert breaches(source, "pkg.sub", ("torch", "pkg.torch"))
 
 
+# The web is asked and read by workers alone: the libraries that do it are in no other image.
+LIGHT = """
+    canonical events excerpts fragments keywords languages mentioned page providers.fields ranking unread untrusted
+""".split()
+WEB_WORKERS = ("engines", "icons", "pdf", "running", "tasks")
+
+
+def test_pages_of_the_web_are_asked_for_by_workers_alone() -> None:
+    heavy = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in python_files("search/web")
+        if path.stem != "__init__"
+    ]
+    heavy = [name for name in heavy if name.removeprefix("search.web.") not in LIGHT]
+    assert "search.web.session" in heavy
+    ours = {ROOT / "chatapp" / "searches" / f"{name}.py" for name in WEB_WORKERS}
+    forbidden = (*heavy, *(f"chatapp.searches.{name}" for name in WEB_WORKERS))
+    found = {
+        str(path.relative_to(ROOT)): crossed
+        for path in python_files("chatapp")
+        if path not in ours and (crossed := breaches(path.read_text(encoding="utf-8"), "chatapp", forbidden))
+    }
+    assert not found
+
+
 AGREED = """
     manage.py pyproject.toml docker-compose.yml chatapp inference search uploads templates static tests
     README.md Makefile package.json docs ops

@@ -51,22 +51,29 @@ OPEN = (SearchState.PROPOSED, SearchState.QUEUED, SearchState.RUNNING)
 
 
 class Search(models.Model):
-    """One search for an answer: of `queries`, or of the `urls` that its question names. Ends exactly once.
+    """One search for an answer: of `queries`, or of `urls` that its question or its model names. Ends exactly once.
 
-    `progress` is what people watch, rewritten while it runs: {"queries": [{"query", "num", "failures": [{"engine",
-    "code"}]}], "pages": [{"url", "title", "state": "reading"|"read"|"unread", "fault", "status"}]}, each in its order.
+    `progress` is what people watch, rewritten while it runs: see chatapp.searches.progress. `changes` counts what they
+    could see change. `tries` is the fence: a worker writes only under the number that its claim has given.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     answer = models.ForeignKey("answers.Answer", on_delete=models.CASCADE, related_name="searches")
-    ordinal = models.PositiveSmallIntegerField()  # from 1; a deep search has several
+    ordinal = models.PositiveSmallIntegerField()  # from 1
+    call = models.CharField(max_length=20, blank=True, default="")  # of a model that searches: "<round>.<call>"
     question = models.TextField()  # what passages are ranked by
     queries = ArrayField(models.CharField(max_length=400), default=list, blank=True)
-    urls = ArrayField(models.CharField(max_length=4000), default=list, blank=True)
+    urls = ArrayField(models.CharField(max_length=4096), default=list, blank=True)
+    prompt_tokens = models.PositiveIntegerField(default=0)  # what writing its queries has cost
+    completion_tokens = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=9, choices=SearchState.choices)
+    tries = models.PositiveSmallIntegerField(default=0)
+    changes = models.PositiveIntegerField(default=0)
     progress = models.JSONField(default=dict, blank=True)
-    found = models.JSONField(default=list, blank=True)  # the passages chosen, best first: page, text, headings, place
+    found = models.JSONField(default=list, blank=True)  # chatapp.searches.found.FoundPassage, best first
     deadline = models.DateTimeField()  # for the person, then for a worker to come, then for its end
+    sent_at = models.DateTimeField(null=True, blank=True)  # to the broker, which may lose it
+    lease_expires_at = models.DateTimeField(null=True, blank=True)  # unless its worker shows that it lives
     created_at = models.DateTimeField(db_default=Now())
     started_at = models.DateTimeField(null=True, blank=True)
     ended_at = models.DateTimeField(null=True, blank=True)
@@ -74,6 +81,9 @@ class Search(models.Model):
     class Meta:
         constraints = (
             models.UniqueConstraint(fields=["answer", "ordinal"], name="search_numbered_once"),
+            models.UniqueConstraint(
+                fields=["answer", "call"], condition=~models.Q(call=""), name="search_of_a_call_once"
+            ),
             models.CheckConstraint(
                 condition=models.Q(state__in=["proposed", "queued", "running"], ended_at__isnull=True)
                 | models.Q(state__in=["done", "failed", "cancelled"], ended_at__isnull=False),
@@ -101,13 +111,14 @@ class SiteIcon(models.Model):
 class WebPage(models.Model):
     """A page as a search has read it: the frozen copy that citations open. Goes with its search.
 
-    `blocks` are those of search.web.page, in order: {"kind", "text", "headings", "place"}; `sha256` is of their texts.
+    `blocks` are those of search.web.page, or of a PDF's parser, in order: {"kind", "text", "headings", "place"};
+    `sha256` is of their texts.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     search = models.ForeignKey(Search, on_delete=models.CASCADE, related_name="pages")
     ordinal = models.PositiveSmallIntegerField()
-    url = models.CharField(max_length=4000)
+    url = models.CharField(max_length=4096)
     title = models.CharField(max_length=500, blank=True, default="")
     site = models.CharField(max_length=255, blank=True, default="")
     date = models.DateField(null=True, blank=True)  # what the page says of itself

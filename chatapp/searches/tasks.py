@@ -4,9 +4,12 @@ import asyncio
 import logging
 import time
 from typing import Any
+from uuid import UUID
 
 from celery import shared_task
+from celery.signals import worker_shutting_down
 
+from chatapp.searches import life, running
 from chatapp.searches.engines import engine_of
 from chatapp.searches.models import WebSetting
 from chatapp.searches.setting import chosen_engine, web_setting
@@ -15,6 +18,26 @@ from search.web.languages import language_of
 from search.web.providers.provider import Query, Results
 
 logger = logging.getLogger(__name__)
+
+
+@shared_task(name=life.RUN_SEARCH)
+def run_search(search_id: str) -> None:
+    """Somebody waits for it; whoever comes second, or too late, finds nothing to claim."""
+    claimed = life.claim(UUID(search_id))
+    if claimed is not None:
+        asyncio.run(running.run_claimed(claimed))
+
+
+@worker_shutting_down.connect
+def give_back(**_facts: Any) -> None:
+    """A worker that is asked to stop does not wait for slow pages: the next one begins the search anew."""
+    running.stopping.set()
+
+
+@shared_task(name="chatapp.searches.tasks.sweep_searches")
+def sweep_searches() -> None:
+    """Twice a minute, queue `default`: those that nobody waits for any more."""
+    life.sweep()
 
 
 @shared_task(name="chatapp.searches.tasks.try_engine")

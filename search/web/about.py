@@ -48,6 +48,7 @@ def read_about(html: str, url: str) -> About:
         date=next(filter(None, map(_date, _said_dates(soup, meta))), None),
         language=_language(soup),
         canonical=_canonical(soup, URL(url)),
+        icon=_icon(soup, URL(url)),
     )
 
 
@@ -102,6 +103,18 @@ def _canonical(soup: BeautifulSoup, url: URL) -> str | None:
         except Refused:
             continue
         if target.host.removeprefix("www.") == url.host.removeprefix("www."):
+            return str(target)
+    return None
+
+
+def _icon(soup: BeautifulSoup, url: URL) -> str | None:
+    """The first that is made of points: drawings are programs."""
+    for tag in soup.find_all("link", rel="icon"):
+        try:
+            target = redirect_target(url, str(tag.get("href") or ""))
+        except Refused:
+            continue
+        if "svg" not in str(tag.get("type") or "") and not target.path.lower().endswith(".svg"):
             return str(target)
     return None
 

@@ -8,13 +8,13 @@ import asyncio
 import codecs
 import ssl
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from email.message import Message
 from http.cookiejar import DefaultCookiePolicy
 from types import TracebackType
-from typing import Literal, Self
+from typing import Literal, Self, TypeVar
 
 import httpx
 
@@ -27,6 +27,7 @@ from search.web.unpacking import ACCEPTED, unpacked
 from search.web.unread import Unread
 from search.web.urls import parse_url, redirect_target
 
+T = TypeVar("T")
 MediaType = Literal["text/html", "text/plain", "application/pdf"]
 
 # It says who asks and why, so that a site can forbid it; a browser's name would be a lie.
@@ -45,6 +46,7 @@ class Limits:
     robots_s: float = 2.0
     max_bytes: int = 2 * 1024**2  # of HTML or text, unpacked; the rest of a longer page is left out
     max_pdf_bytes: int = 20 * 1024**2
+    max_icon_bytes: int = 128 * 1024
     max_redirects: int = 5
     max_parallel: int = 8
     max_parallel_per_host: int = 2
@@ -104,9 +106,16 @@ class Fetcher:
 
     async def fetch(self, url: str) -> Fetched:
         """The page, or Unread with the reason."""
+        return await self._ask(url, self._read)
+
+    async def fetch_icon(self, url: str) -> bytes:
+        """The bytes of a small picture, whatever they are; or Unread."""
+        return await self._ask(url, self._read_icon)
+
+    async def _ask(self, url: str, read: Callable[[httpx.URL, httpx.Response], Awaitable[T]]) -> T:
         try:
             async with asyncio.timeout(self._limits.page_s):
-                return await self._follow(parse_url(url))
+                return await self._follow(parse_url(url), read)
         except TimeoutError as error:
             raise Unread("timeout") from error
         except Refused as error:
@@ -116,12 +125,12 @@ class Fetcher:
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise Unread("unreachable") from error
 
-    async def _follow(self, url: httpx.URL) -> Fetched:
+    async def _follow(self, url: httpx.URL, read: Callable[[httpx.URL, httpx.Response], Awaitable[T]]) -> T:
         for _ in range(self._limits.max_redirects + 1):
             await self._check_robots(url)
             async with self._get(url) as response:
                 if response.status_code not in _REDIRECTS or "location" not in response.headers:
-                    return await self._read(url, response)
+                    return await read(url, response)
                 url = redirect_target(url, response.headers["location"])
         raise Unread("too_many_redirects")
 
@@ -144,6 +153,14 @@ class Fetcher:
         if not content.strip():
             raise Unread("empty")
         return Fetched(str(url), media_type, charset, content, is_cut)
+
+    async def _read_icon(self, url: httpx.URL, response: httpx.Response) -> bytes:
+        if response.status_code != 200:
+            raise Unread("status", response.status_code)
+        content, is_cut = await _body(response, self._limits.max_icon_bytes)
+        if is_cut:
+            raise Unread("too_large")
+        return content
 
     async def _check_robots(self, url: httpx.URL) -> None:
         site = f"{url.scheme}://{url.netloc.decode('ascii')}"

@@ -30,13 +30,17 @@ class PageBlock:
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What a page says of itself; `date` is an ISO date, `canonical` an address on its own site."""
+    """What a page says of itself; `date` is an ISO date, `canonical` an address on its own site.
+
+    `icon` is where the small picture of its site is, wherever that may be.
+    """
 
     title: str = ""
     site: str = ""
     date: str | None = None
     language: str | None = None
     canonical: str | None = None
+    icon: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

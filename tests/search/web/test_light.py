@@ -3,7 +3,9 @@
 import subprocess
 import sys
 
-LIGHT = "canonical events excerpts fragments keywords languages mentioned page ranking unread untrusted".split()
+LIGHT = """
+    canonical events excerpts fragments keywords languages mentioned page providers.fields ranking unread untrusted
+""".split()
 HEAVY = "bs4 ddgs django lxml primp protego trafilatura".split()
 
 
