@@ -144,8 +144,8 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TIMEZONE = "UTC"
 
-# A search.web.guard.Guard in place of the usual one, which lets the open internet alone be asked. Only tests say one, for
-# a web of their own.
+# A search.web.guard.Guard in place of the usual one, which lets the open internet alone be asked. Only tests give one,
+# for a web of their own.
 WEB_GUARD: Any = None
 
 # What search/ asks for vectors.

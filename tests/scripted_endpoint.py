@@ -23,6 +23,7 @@ from starlette.routing import Route
 WORDS = [f"word{index} " for index in range(40)]
 TEXT = "".join(WORDS)
 COUNTING = "one, two, three, four, five, six, seven, eight, nine, ten, eleven, twelve"
+WRITING_QUERIES = "one a line, and nothing else"  # of the task to write queries; `queries` plays it
 FIRST_ID = 1000  # word i is token FIRST_ID + i
 KNOWN = {"model", "messages", "stream", "max_tokens"}
 
@@ -58,6 +59,7 @@ class ScriptedEndpoint:
         self.gate.set()
         # `tools` plays these calls, one a round, (name, arguments); without any it calls the first tool it is offered.
         self.tool_calls: list[tuple[str, dict[str, Any]]] = []
+        self.says = ""  # what `says` answers with
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -206,6 +208,10 @@ class ScriptedEndpoint:
             pieces = [rest] if pieces is not WORDS else _resplit(rest)
         if "cites" in script:
             pieces = ["The pier ", "is 40 m long ", "[1]. ", "It was built ", "in 1925 [1]."]
+        if "says" in script:
+            pieces = [self.says]
+        if "queries" in script and WRITING_QUERIES in last["content"]:
+            pieces = ["1. harbour station Talmar\n", "2. Talmar 1801"]
         if "title" in script and "Write a title" in last["content"]:
             pieces = ["Tides and ", "their times."]
         deltas: list[dict[str, Any]] = [{"content": piece} for piece in pieces]

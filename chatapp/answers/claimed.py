@@ -79,6 +79,13 @@ class Claimed:
         await self.patiently(self.save)  # readers fetch the message when they hear of it
         await self.append(notice)
 
+    async def tell(self, code: str, params: Wire) -> None:
+        """A notice of what stands in other rows already; it is kept with the next snapshot."""
+        assert self.progress is not None
+        notice = Notice(self.claim.answer_id, self.claim.message_id, code, params)
+        self.progress.note(notice)
+        await self.append(notice)
+
     async def notice_if_new(self, code: str, params: Wire) -> None:
         assert self.progress is not None
         if {"code": code, "params": params} not in self.progress.notices:

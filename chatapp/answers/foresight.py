@@ -11,6 +11,7 @@ from chatapp.accounts.models import User
 from chatapp.answers.given import Given, given_on
 from chatapp.answers.questions import SYSTEM, SYSTEM_OF_DEMO, room_for_sources
 from chatapp.answers.sources import Plan, count_moving_of, plan_for
+from chatapp.answers.web import room_for_web
 from chatapp.context.counting import counter_for
 from chatapp.conversations.selectors import get_conversation, read_tree
 from chatapp.endpoints.models import Endpoint
@@ -36,6 +37,7 @@ class Asked:
     conversation_id: UUID | None
     endpoint_id: UUID | None
     text: str
+    search: bool = False
 
 
 def foresee(viewer: User, asked: Asked) -> Fit:
@@ -51,6 +53,8 @@ def foresee(viewer: User, asked: Asked) -> Fit:
     counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
     system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
     room = room_for_sources(endpoint, system, asked.text, counter)
+    if asked.search:
+        room -= room_for_web(endpoint, room)
     plan = plan_for(given, asked.text, room, counter, is_demo=endpoint.is_local)
     return _fit(plan.mode, plan_words(plan), plan)
 

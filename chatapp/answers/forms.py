@@ -27,3 +27,4 @@ class FitForm(forms.Form):
     conversation = forms.UUIDField(required=False)
     endpoint = forms.UUIDField(required=False)
     text = forms.CharField(required=False)
+    search = forms.BooleanField(required=False)

@@ -33,13 +33,14 @@ def read_files(claim: Claim, answer: Answer, query: str, room_tokens: int, count
 def keep_reading(claim: Claim, answer: Answer, earlier: Answer) -> Plan:
     """The same passages under the same numbers as another attempt: one that is continued, or replayed.
 
-    A replay computes anew; a text that is continued goes on from what was computed for it. Somebody else may have made
-    the earlier attempt: of files that this asker may not read only the numbers are kept.
+    A replay computes and searches anew what its model calls for; a text that is continued goes on from what was found
+    for it. Somebody else may have made the earlier attempt: of files that this asker may not read only the numbers are
+    kept.
     """
     used = Evidence.objects.filter(answer=earlier, upload__isnull=False).values_list("upload_id", flat=True)
     closed = closed_among([id for id in used.distinct() if id], answer.asked_by_id)
     with holding(claim):
-        copy_evidence(earlier.pk, answer.pk, closed, with_computed=answer.replay_of_id is None)
+        copy_evidence(earlier.pk, answer.pk, closed, with_tools=answer.replay_of_id is None)
     return Plan(earlier.request.get("sources", ""), tuple(frozen_drafts(answer.pk)))
 
 

@@ -36,6 +36,7 @@ from chatapp.endpoints.dialects import Question
 from chatapp.endpoints.faults import ContextFull, Dropped, EndpointError, RateLimited, Unreachable
 from chatapp.endpoints.services import learn_characters_per_token
 from chatapp.evidence.tasks import ask_for_check
+from chatapp.searches.life import cancel_of
 from chatapp.threads import in_thread
 from chatapp.usage.metering import metered
 from chatapp.usage.quotas import near_quota, output_allowed
@@ -335,6 +336,7 @@ class Generation(Claimed):
         self._log_end(ending)
         try:
             await in_thread(emit_ended, Answer(id=claim.answer_id))
+            await in_thread(cancel_of, claim.answer_id)  # of no effect but where it ended before its searches
             await in_thread(ask_for_check, claim.answer_id)
         except (RedisError, *DATABASE_AWAY) as error:
             logger.warning("answer %s ended, not announced: %s", claim.answer_id, type(error).__name__)

@@ -20,6 +20,7 @@ from chatapp.context.sources import Passage, cost, is_empty_note, question_of_no
 from chatapp.evidence.models import Note
 from chatapp.evidence.selectors import frozen_drafts
 from chatapp.evidence.services import freeze
+from chatapp.searches.models import Search
 
 T = TypeVar("T")
 
@@ -127,11 +128,10 @@ def save_note(claim: Claim, answer: Answer, task: Task, text: str, prompt_tokens
 
 
 def tokens_aside(answer: Answer) -> tuple[int, int]:
-    """What the notes have cost: prompt and completion."""
-    sums = Note.objects.filter(answer=answer).aggregate(
-        prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens")
-    )
-    return sums["prompt"] or 0, sums["completion"] or 0
+    """What was asked before the question has cost, for notes and for queries: prompt and completion."""
+    spent = (Note.objects.filter(answer=answer), Search.objects.filter(answer=answer))
+    sums = [rows.aggregate(prompt=Sum("prompt_tokens"), completion=Sum("completion_tokens")) for rows in spent]
+    return sum(each["prompt"] or 0 for each in sums), sum(each["completion"] or 0 for each in sums)
 
 
 def _told(notes: dict[int, str]) -> list[str]:

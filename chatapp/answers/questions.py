@@ -5,14 +5,17 @@ What was asked is kept by message id and hash, so that a takeover and a replay a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date
 from typing import Any, TypedDict
 from uuid import UUID
 
 from django.db import transaction
+from django.utils import timezone
 
 from chatapp.answers.claims import Claim, held_by
 from chatapp.answers.events import Position, Wire, utf16_length
 from chatapp.answers.gathering import attempt_before, keep_reading, read_files
+from chatapp.answers.history import Said, history_above, numbers_of_pages, turns_of
 from chatapp.answers.log import FencedOut
 from chatapp.answers.long_reading import (
     NOTE_TOKENS,
@@ -27,7 +30,7 @@ from chatapp.answers.pictures import PICTURE_TOKENS, pictures_of, seen_among
 from chatapp.answers.progress import Progress
 from chatapp.answers.rounds import Round, TablesOffered, is_spent, may_call, told_rounds
 from chatapp.answers.snapshots import text_sha256
-from chatapp.answers.sources import Plan, passages_of, query_of, without_words_on_pictures
+from chatapp.answers.sources import SHORT_QUESTION, Plan, passages_of, query_of, without_words_on_pictures
 from chatapp.answers.tables import (
     Described,
     Spreadsheet,
@@ -38,17 +41,21 @@ from chatapp.answers.tables import (
     tool_of,
     words_of_results,
 )
+from chatapp.answers.web import WebGiven, WebPlan, freeze_web, frozen_web, plan_of_web, told_of, web_of
 from chatapp.context.assembly import ContextFull, Turn, assemble
 from chatapp.context.counting import Counter, counter_for
 from chatapp.context.messages import ChatMessage
-from chatapp.context.sources import RULES, Mode, Sources
+from chatapp.context.sources import RULES, Mode, Sources, without_marks
+from chatapp.context.web import cost
 from chatapp.conversations.models import Message
-from chatapp.conversations.selectors import read_tree
 from chatapp.endpoints.dialects import Question, Target
 from chatapp.endpoints.models import Endpoint
 from chatapp.endpoints.secrets import KeyUnreadable
 from chatapp.endpoints.services import target_of
-from chatapp.evidence.selectors import frozen_drafts
+from chatapp.evidence.selectors import frozen_drafts, frozen_pages
+from chatapp.searches.models import Search
+from chatapp.searches.setting import web_setting
+from search.web.mentioned import urls_in, without_urls
 
 # No date and no name: the same for every question, so that prompt caches keep it.
 SYSTEM = "You are a helpful assistant. Answer in the language of the question, in Markdown; write formulas in LaTeX."
@@ -87,6 +94,7 @@ class Request(TypedDict, total=False):
     sources: Mode  # how the evidence frozen with this answer is written into the prompt
     source_notices: list[tuple[str, Wire]]
     notes: list[str]
+    web: WebGiven | None
     tables: TablesOffered
     rounds: list[Round]  # of tools called and their results, the last one perhaps still waited for
     aside_tokens: tuple[int, int]  # prompt and completion of what was asked for notes, and in earlier rounds
@@ -158,6 +166,35 @@ class Aside:
         answer = self.reading.answer
         messages = (ChatMessage("system", self.system), ChatMessage("user", task.question))
         return Question(messages, NOTE_TOKENS, seed=answer.seed, user=str(answer.asked_by_id or ""))
+
+
+@dataclass(frozen=True, slots=True)
+class ToSearch:
+    """What is to be searched for an answer before it is asked for: addresses in its question, queries, or both.
+
+    `begun` are those that an earlier runner has begun; `is_telling`: the question says by itself what it is about.
+    """
+
+    begun: tuple[UUID, ...]
+    question: str
+    turns: tuple[Turn, ...]
+    urls: tuple[str, ...]
+    wants_queries: bool
+    is_confirmed: bool
+    today: date
+    endpoint: Endpoint
+    target: Target
+    counter: Counter
+    seed: int
+    user: str
+
+    @property
+    def earlier(self) -> str:
+        return self.turns[-2].question if len(self.turns) > 1 else ""
+
+    @property
+    def is_telling(self) -> bool:
+        return len(self.question) >= SHORT_QUESTION
 
 
 def load(claim: Claim) -> Loaded:
@@ -260,6 +297,37 @@ def tell_rounds(loaded: Loaded, prepared: Prepared) -> Prepared:
     return replace(prepared, question=replace(prepared.question, messages=messages, tool_choice=choice))
 
 
+def to_search(loaded: Loaded) -> ToSearch | None:
+    """None where nothing is, or where that was decided before. Raises CannotAnswer."""
+    answer = loaded.answer
+    if loaded.request.get("parts") or answer.replay_of is not None or loaded.continues_message:
+        return None
+    setting = web_setting()
+    turns = turns_of(history_above(answer.message))
+    asked = turns[-1].question
+    urls = tuple(urls_in(asked)) if setting.is_on and setting.reads_pasted_urls else ()
+    question = without_urls(asked) if urls else asked.strip()
+    wants_queries = setting.is_on and answer.search and not answer.deep and bool(question)
+    begun = tuple(Search.objects.filter(answer=answer, call="").values_list("pk", flat=True))
+    if not (urls or wants_queries or begun):
+        return None
+    endpoint = _endpoint(answer)
+    return ToSearch(
+        begun=begun,
+        question=question,
+        turns=(*turns[:-1], Turn(question)),
+        urls=urls,
+        wants_queries=wants_queries,
+        is_confirmed=setting.confirms_queries,
+        today=timezone.localdate(),
+        endpoint=endpoint,
+        target=_target(endpoint),
+        counter=counter_for(endpoint.tokenizer_path, endpoint.characters_per_token),
+        seed=answer.seed,
+        user=str(answer.asked_by_id or ""),
+    )
+
+
 def spreadsheets(loaded: Loaded) -> list[Spreadsheet]:
     """What a new question may compute with. Raises CannotAnswer."""
     answer = loaded.answer
@@ -284,10 +352,10 @@ def _target(endpoint: Endpoint) -> Target:
 
 def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: int | None) -> Request:
     progress = loaded.progress
-    history = _history(loaded.answer.message)
+    history = history_above(loaded.answer.message)
     asks_to_continue = loaded.continues_message and endpoint.continuation == Endpoint.Continuation.NONE
     system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
-    turns = [turn for turn, _ in history]
+    turns = turns_of(history)
     max_output = output_tokens(endpoint)
     begun = counter.count(progress.text + progress.reasoning) if loaded.continues_message else 0
     budget = endpoint.context_length - max_output - begun
@@ -297,16 +365,19 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
     computing = _computing(loaded, endpoint, counter)
     if "tables" in computing:
         budget -= room_for_tables(computing["tables"], counter)
-    plan = _read_sources(
-        loaded, endpoint, turns, room_for_sources(endpoint, system, turns[-1].question, counter, budget), counter
-    )
-    sources = Sources(plan.mode, passages_of(plan.drafts), endpoint.is_local, plan.notes)
+    room = room_for_sources(endpoint, system, turns[-1].question, counter, budget)
+    web = _plan_of_web(loaded, endpoint, room, counter)
+    plan = _read_sources(loaded, endpoint, turns, room - web.tokens, counter)
+    if not loaded.continues_message:
+        freeze_web(loaded.claim, loaded.answer.pk, web)
+    found = told_of(list(enumerate(web.drafts, start=len(plan.drafts) + 1)))
+    sources = Sources(plan.mode, passages_of(plan.drafts), endpoint.is_local, plan.notes, web_of(web.given, found))
     try:
         assembled = assemble(sources.in_system(system), sources.in_turns(turns), budget, counter)
     except ContextFull as full:
         detail = f"The question needs about {full.needed_tokens} tokens; {max(0, full.budget_tokens)} fit."
         raise CannotAnswer("context_full", detail) from full
-    kept = [message for _, messages in history[assembled.left_out_turns :] for message in messages]
+    kept = [message for said in history[assembled.left_out_turns :] for message in said.messages]
     return Request(
         system=system,
         parts=[PartSent(message=str(message.id), sha256=text_sha256(message.text)) for message in kept],
@@ -320,16 +391,17 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
         sources=plan.mode,
         source_notices=list(plan.notices),
         notes=list(plan.notes),
-        aside_tokens=tokens_aside(loaded.answer) if plan.mode == "notes" else (0, 0),
+        web=web.given,
+        aside_tokens=tokens_aside(loaded.answer),
         sent=False,
         **computing,
     )
 
 
-def _picture_tokens(endpoint: Endpoint, history: Sequence[tuple[Turn, list[Message]]]) -> int:
+def _picture_tokens(endpoint: Endpoint, history: Sequence[Said]) -> int:
     if not endpoint.vision:
         return 0
-    return PICTURE_TOKENS * len(seen_among([message.pk for _, messages in history for message in messages]))
+    return PICTURE_TOKENS * len(seen_among([message.pk for said in history for message in said.messages]))
 
 
 def _computing(loaded: Loaded, endpoint: Endpoint, counter: Counter) -> Request:
@@ -359,6 +431,17 @@ def room_for_sources(
     return max(0, budget - fixed - ROOM_FOR_TEMPLATE)
 
 
+def _plan_of_web(loaded: Loaded, endpoint: Endpoint, room: int, counter: Counter) -> WebPlan:
+    """An attempt that goes on with a text goes on with the pages that were read for it."""
+    if loaded.continues_message and (earlier := attempt_before(loaded.answer)) is not None:
+        known: Request = earlier.request
+        drafts = [draft for _, draft in frozen_pages(earlier.pk)]
+        found = told_of(list(enumerate(drafts, start=1)))
+        tokens = sum(cost(passage, counter) for passage in found)
+        return WebPlan(known.get("web"), tuple(drafts), tokens)
+    return plan_of_web(loaded.answer, endpoint, room, counter)
+
+
 def _read_sources(loaded: Loaded, endpoint: Endpoint, turns: Sequence[Turn], room: int, counter: Counter) -> Plan:
     """An attempt that goes on with a text goes on with what was read for it."""
     if loaded.continues_message and (earlier := attempt_before(loaded.answer)) is not None:
@@ -383,44 +466,33 @@ def long_reading(loaded: Loaded) -> Aside | None:
     question = answer.message.parent.text if answer.message.parent else ""
     system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
     room = room_for_sources(endpoint, system, question, counter)
+    room -= plan_of_web(answer, endpoint, room, counter).tokens
     reading = LongReading(answer, question, room, counter, endpoint.is_local)
     if not begin_long_reading(loaded.claim, reading):
         return None
     return Aside(reading, _target(endpoint), endpoint, system)
 
 
-def _history(reply: Message) -> list[tuple[Turn, list[Message]]]:
-    """The turns above the reply, each with its messages; an answer without text leaves its question alone."""
-    path = read_tree(reply.conversation_id).path(reply.id)[:-1]
-    messages = Message.objects.in_bulk(path)
-    turns: list[tuple[Turn, list[Message]]] = []
-    for message in (messages[id] for id in path):
-        if message.role == Message.Role.USER:
-            turns.append((Turn(message.text), [message]))
-        elif message.text and turns:
-            turn, [question] = turns[-1]
-            turns[-1] = (replace(turn, reply=message.text), [question, message])
-    return turns
-
-
 def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tuple[ChatMessage, ...], bool]:
     """The messages of the request as their rows are now, and whether one is not what it was."""
     rows = Message.objects.in_bulk([UUID(part["message"]) for part in request["parts"]])
     frozen = frozen_drafts(loaded.answer.pk) if request.get("sources") else []
-    sources = Sources(
-        request.get("sources", ""), passages_of(frozen), endpoint.is_local, tuple(request.get("notes", ()))
-    )
+    web = web_of(request.get("web"), frozen_web(loaded.answer.pk))
+    notes = tuple(request.get("notes", ()))
+    sources = Sources(request.get("sources", ""), passages_of(frozen), endpoint.is_local, notes, web)
     system = sources.in_system(request["system"])
     messages = [ChatMessage("system", system)] if system else []
     found: Sequence[Message] = [rows[id] for p in request["parts"] if (id := UUID(p["message"])) in rows]
     pictures = pictures_of([row.pk for row in found]) if endpoint.vision else {}
+    of_pages = numbers_of_pages(rows.keys())
     last_question = max((i for i, row in enumerate(found) if row.role == Message.Role.USER), default=-1)
     for index, row in enumerate(found):
         if row.role == Message.Role.USER:
             text = sources.in_question(row.text) if index == last_question else row.text
             messages.append(ChatMessage("user", text, images=pictures.get(row.pk, ())))
         else:
-            messages.append(ChatMessage("assistant", sources.in_reply(row.text)))
+            told = without_marks(row.text, of_pages.get(row.pk, ()))
+            messages.append(ChatMessage("assistant", sources.in_reply(told)))
     if rounds := request.get("rounds"):
         counter = _counter_of(loaded.answer)
         finished = [each for each in rounds if len(each["results"]) == len(each["calls"])]

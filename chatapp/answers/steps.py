@@ -6,25 +6,22 @@ A step that fails or is late leaves a notice, and the answer goes on without it.
 import logging
 import time
 from collections.abc import Callable
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from uuid import UUID
 
+from chatapp.answers.asides import Asides
 from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped
-from chatapp.answers.joining import joined
-from chatapp.answers.long_reading import Task, save_note
-from chatapp.answers.patience import Patience, Tries
-from chatapp.answers.questions import Aside, Loaded, Prepared, long_reading, spreadsheets
+from chatapp.answers.long_reading import save_note
+from chatapp.answers.patience import Patience
+from chatapp.answers.questions import Loaded, Prepared, long_reading, spreadsheets
 from chatapp.answers.rounds import CallMade, Wanted, next_call, wanted
+from chatapp.answers.searching import Searching
 from chatapp.answers.sources import count_moving
 from chatapp.answers.tables import Described, Spreadsheet, store_result
 from chatapp.endpoints.client import EndpointClient
-from chatapp.endpoints.deltas import Completed, Usage
-from chatapp.endpoints.faults import Dropped, RateLimited, Unreachable
 from chatapp.threads import in_thread
-from chatapp.usage.metering import metered
-from chatapp.usage.recording import Asked, Kind, begin
 from uploads import computations
 from uploads.computing.answer import Refusal, Tables
 from uploads.computing.codec import Answer as Outcome
@@ -41,11 +38,12 @@ class Steps:
 
     def __init__(self, claimed: Claimed, client: EndpointClient, patience: Patience) -> None:
         self._claimed = claimed
-        self._client = client
-        self._patience = patience
+        self._asides = Asides(claimed, client, patience)
+        self._searching = Searching(claimed, self._asides)
 
     async def before_asking(self, loaded: Loaded) -> Loaded:
-        """All that is waited for before the question is put together."""
+        """All that is waited for before the question is put together. Files are read while the web is searched."""
+        await self._searching.search(loaded)
         await self._wait_for_files(loaded)
         await self._read_in_parts(loaded)
         return await self._look_at_tables(loaded)
@@ -80,37 +78,13 @@ class Steps:
         while task := await patiently(in_thread, aside.reading.next_task):
             params = {"part": task.part, "parts": task.parts, "level": task.level}
             await self._claimed.notice("reading_in_parts", params)
-            text, usage = await self._ask_aside(aside, task)
+            question = aside.question(task)
+            text, usage = await self._asides.ask(aside.target, question, aside.endpoint)
             prompt_tokens = usage.prompt_tokens if usage else aside.reading.counter.count(task.question)
             completion_tokens = usage.completion_tokens if usage else aside.reading.counter.count(text)
             claim = self._claimed.claim
             save = partial(save_note, claim, loaded.answer, task, text, prompt_tokens, completion_tokens)
             await patiently(in_thread, save)
-
-    async def _ask_aside(self, aside: Aside, task: Task) -> tuple[str, Usage | None]:
-        """The model's words, shown to nobody."""
-        tries = Tries(self._patience, aside.endpoint.is_local)
-        while True:
-            try:
-                return await self._listen(aside, task)
-            except (Unreachable, Dropped, RateLimited) as fault:
-                wait_s = tries.next_wait_s(fault)
-                if wait_s is None or (isinstance(fault, Dropped) and not aside.endpoint.is_local):
-                    raise
-                await self._claimed.pause(wait_s)
-
-    async def _listen(self, aside: Aside, task: Task) -> tuple[str, Usage | None]:
-        text = ""
-        counter = aside.reading.counter
-        asked = Asked(Kind.ASIDE, aside.reading.answer.asked_by_id, aside.endpoint, self._claimed.claim.answer_id)
-        spending = await self._claimed.patiently(in_thread, begin, asked, counter.count(task.question))
-        source = metered(self._client.stream(aside.target, aside.question(task)), spending, aside.endpoint, counter)
-        async with aclosing(joined(source, self._claimed.stopping)) as pieces:
-            async for piece in pieces:
-                if isinstance(piece, Completed):
-                    return text, piece.usage
-                text += piece.text if piece.part == "text" else ""
-        raise Stopped
 
     async def _look_at_tables(self, loaded: Loaded) -> Loaded:
         """With what the spreadsheets hold, where the model may compute. One that tells it too late is left out."""

@@ -38,5 +38,12 @@ def show_health(request: HttpRequest) -> HttpResponse:
 def show_fit(request: HttpRequest) -> HttpResponse:
     """What would be read of these files if the question were sent now."""
     fields = valid(FitForm(read_fields(request)))
-    asked = Asked(fields["ids"], fields["collections"], fields["conversation"], fields["endpoint"], fields["text"])
+    asked = Asked(
+        upload_ids=fields["ids"],
+        collection_ids=fields["collections"],
+        conversation_id=fields["conversation"],
+        endpoint_id=fields["endpoint"],
+        text=fields["text"],
+        search=fields["search"],
+    )
     return JsonResponse(foresee(viewer(request), asked))

@@ -26,6 +26,7 @@ from chatapp.errors import NotFound
 from chatapp.evidence.computed import Step, steps_of
 from chatapp.evidence.selectors import AnswerSources, sources_of
 from chatapp.files.shown import ShownCollection, ShownFile, collections_of, files_of
+from chatapp.searches.selectors import SearchShown, searches_of
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class ThreadItem:
     collections: list[ShownCollection]
     sources: AnswerSources | None
     computed: list[Step]
+    searches: list[SearchShown]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,7 @@ def _items(
     files = files_of(path)
     collections = collections_of(viewer, path)
     newest = [attempts[id][-1] for id in path if id in attempts]
-    sources, computed = sources_of(newest), steps_of(newest)
+    sources, computed, searches = sources_of(newest), steps_of(newest), searches_of(newest)
     return [
         ThreadItem(
             message=messages[id],
@@ -184,6 +186,7 @@ def _items(
             collections=collections.get(id, []),
             sources=sources.get(attempts[id][-1].pk) if id in attempts else None,
             computed=computed.get(attempts[id][-1].pk, []) if id in attempts else [],
+            searches=searches.get(attempts[id][-1].pk, []) if id in attempts else [],
         )
         for id in path
         if id in messages  # purged since the tree was read

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import UUID
 
 from chatapp.accounts.models import User
@@ -14,7 +13,9 @@ from chatapp.errors import NotFound
 from chatapp.evidence.marks import numbers_in
 from chatapp.evidence.models import Evidence
 from chatapp.evidence.parts import Part, part_of
-from chatapp.searches.models import SiteIcon, WebPage
+from chatapp.searches.found import host_of
+from chatapp.searches.models import WebPage
+from chatapp.searches.selectors import icon_urls
 from search.web.fragments import live_link
 
 AROUND = 30_000  # characters on either side of the passage
@@ -75,7 +76,7 @@ def copy_of(page: WebPage, place: dict[str, Any], excerpt: str) -> tuple[PageCop
         dated=page.date,
         read_at=page.read_at,
         live_url=live_link(page.url, str(place.get("fragment", ""))),
-        icon_url=icon_urls([page.url]).get(host_of(page.url), ""),
+        icon_url=icon_urls({host_of(page.url)}).get(host_of(page.url), ""),
         is_cut=page.is_cut,
         begins_late=first > 0,
         ends_early=last < len(blocks) - 1,
@@ -86,7 +87,7 @@ def copy_of(page: WebPage, place: dict[str, Any], excerpt: str) -> tuple[PageCop
 def pages_of_answer(answer: Answer) -> list[PageRow]:
     """The cited ones by the numbers that their marks show, then the others as they were read."""
     pages = list(WebPage.objects.filter(search__answer=answer).order_by("search__ordinal", "ordinal"))
-    icons = icon_urls([page.url for page in pages])
+    icons = icon_urls({host_of(page.url) for page in pages})
     best: dict[UUID, Evidence] = {}
     evidence = Evidence.objects.filter(answer=answer, page__isnull=False).select_related("excerpt")
     shown = _shown_numbers(answer, evidence)
@@ -94,18 +95,6 @@ def pages_of_answer(answer: Answer) -> list[PageRow]:
         best.setdefault(row.source_id, row)
     rows = [_row(page, icons, best.get(page.pk), shown) for page in pages]
     return sorted(rows, key=lambda row: (row.number is None, row.number or 0))
-
-
-def icon_urls(urls: Iterable[str]) -> dict[str, str]:
-    """By host; those that have none are left out, so that nobody asks for what is not there."""
-    hosts = {host_of(url) for url in urls}
-    known = SiteIcon.objects.filter(host__in=hosts).exclude(png=b"").values_list("host", flat=True)
-    return {host: f"/sources/icons/{host}" for host in known}
-
-
-def host_of(url: str) -> str:
-    """As people say it: without the `www.`."""
-    return (urlsplit(url).hostname or "").removeprefix("www.")
 
 
 def _shown_numbers(answer: Answer, evidence: Iterable[Evidence]) -> dict[int, int]:

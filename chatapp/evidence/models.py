@@ -33,6 +33,8 @@ class Evidence(models.Model):
     score = models.FloatField(null=True)  # of retrieval; None where the whole document was read
     # Of a result that was computed from the file: see chatapp.evidence.computed.Computed. None for a passage.
     computed = models.JSONField(null=True)
+    # Brought by a tool that the model has called: told behind its call, not with the question.
+    by_tool = models.BooleanField(default=False, db_default=False)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=["answer", "number"], name="evidence_numbered_once"),)

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 from datetime import date
 from uuid import UUID
 
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 
 from chatapp.accounts.models import User
 from chatapp.answers.models import ENDED, Answer
 from chatapp.conversations.access import allowed
 from chatapp.errors import NotFound
-from chatapp.evidence.copies import host_of, icon_urls
 from chatapp.evidence.marks import numbers_in
 from chatapp.evidence.models import Check, Evidence
 from chatapp.evidence.places import place_words
 from chatapp.evidence.services import Draft
+from chatapp.searches.found import host_of
+from chatapp.searches.selectors import icon_urls
 
 EXCERPT_CHARACTERS = 240  # of a row in the list; the panel has the rest
 
@@ -60,20 +61,32 @@ class AnswerSources:
 
 
 def frozen_drafts(answer_id: UUID) -> list[Draft]:
-    """The passages in the order of their numbers, without what was computed. The text of a deleted source is empty."""
-    return [
-        Draft(
-            upload_id=row.upload_id,
-            source_id=row.source_id,
-            source_sha256=row.source_sha256,
-            name=row.name,
-            headings=tuple(row.headings),
-            place=row.place,
-            text=row.text,
-            score=row.score,
-        )
-        for row in Evidence.objects.filter(answer=answer_id, computed__isnull=True).select_related("excerpt")
-    ]
+    """The passages of files that came with the question, by their numbers. The text of a deleted source is empty."""
+    return [_draft(row) for row in _with_question(answer_id).filter(page__isnull=True)]
+
+
+def frozen_pages(answer_id: UUID) -> list[tuple[int, Draft]]:
+    """The passages of pages that came with the question, with their numbers."""
+    return [(row.number, _draft(row)) for row in _with_question(answer_id).filter(page__isnull=False)]
+
+
+def _with_question(answer_id: UUID) -> QuerySet[Evidence]:
+    told = Evidence.objects.filter(answer=answer_id, computed__isnull=True, by_tool=False)
+    return told.select_related("excerpt").order_by("number")
+
+
+def _draft(row: Evidence) -> Draft:
+    return Draft(
+        upload_id=row.upload_id,
+        source_id=row.source_id,
+        source_sha256=row.source_sha256,
+        name=row.name,
+        headings=tuple(row.headings),
+        place=row.place,
+        text=row.text,
+        score=row.score,
+        page_id=row.page_id,
+    )
 
 
 def get_evidence(viewer: User, evidence_id: UUID) -> Evidence:
@@ -92,7 +105,7 @@ def sources_of(answers: Sequence[Answer]) -> dict[UUID, AnswerSources]:
     checks: dict[UUID, list[Check]] = defaultdict(list)
     for check in Check.objects.filter(answer__in=list(rows)):
         checks[check.answer_id].append(check)
-    icons = icon_urls(row.page.url for found in rows.values() for row in found if row.page)
+    icons = icon_urls({host_of(row.page.url) for found in rows.values() for row in found if row.page})
     return {
         answer_id: AnswerSources([_row(row, row.number in cited[answer_id], icons) for row in found], checks[answer_id])
         for answer_id, found in rows.items()

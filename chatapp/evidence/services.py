@@ -25,33 +25,38 @@ class Draft:
     place: dict[str, Any]
     text: str
     score: float | None
+    page_id: UUID | None = None  # of the web
 
 
 @transaction.atomic
 def freeze(answer_id: UUID, drafts: Sequence[Draft]) -> None:
     """In place of what was frozen for this answer before. The caller holds the answer."""
     Evidence.objects.filter(answer=answer_id).delete()
-    texts = {_sha256(draft.text): draft.text for draft in drafts}
-    # In one order everywhere: two answers that freeze the same texts must not wait for each other in a ring.
-    excerpts = [Excerpt(sha256=sha256, text=texts[sha256]) for sha256 in sorted(texts)]
-    Excerpt.objects.bulk_create(excerpts, ignore_conflicts=True)
-    Evidence.objects.bulk_create(_row(answer_id, number, draft) for number, draft in enumerate(drafts, start=1))
+    _append(answer_id, drafts)
+
+
+@transaction.atomic
+def freeze_pages(answer_id: UUID, drafts: Sequence[Draft]) -> None:
+    """Behind the passages of files, in place of what was frozen of pages before. The caller holds the answer."""
+    Evidence.objects.filter(answer=answer_id, page__isnull=False).delete()
+    _append(answer_id, drafts)
+
+
+@transaction.atomic
+def add_passages(answer_id: UUID, drafts: Sequence[Draft]) -> list[int]:
+    """What a tool has found, under the next numbers, which are returned. The caller holds the answer."""
+    return _append(answer_id, drafts, by_tool=True)
 
 
 @transaction.atomic
 def add(answer_id: UUID, draft: Draft, computed: dict[str, Any]) -> int:
     """What was computed for an answer, under the next number, which is returned. The caller holds the answer."""
-    last = Evidence.objects.filter(answer=answer_id).aggregate(last=Max("number"))["last"] or 0
-    Excerpt.objects.bulk_create([Excerpt(sha256=_sha256(draft.text), text=draft.text)], ignore_conflicts=True)
-    row = _row(answer_id, last + 1, draft)
-    row.computed = computed
-    row.save()
-    return row.number
+    return _append(answer_id, [draft], by_tool=True, computed=computed)[0]
 
 
 @transaction.atomic
 def copy_evidence(
-    source_answer_id: UUID, answer_id: UUID, closed_uploads: Collection[UUID] = (), *, with_computed: bool
+    source_answer_id: UUID, answer_id: UUID, closed_uploads: Collection[UUID] = (), *, with_tools: bool
 ) -> None:
     """What another attempt had read, under the same numbers, the texts of `closed_uploads` left out.
 
@@ -59,7 +64,9 @@ def copy_evidence(
     """
     if Evidence.objects.filter(answer=answer_id).exists():
         return
-    rows = [row for row in Evidence.objects.filter(answer=source_answer_id) if with_computed or row.computed is None]
+    rows = list(Evidence.objects.filter(answer=source_answer_id))
+    if not with_tools:
+        rows = [row for row in rows if row.computed is None and not row.by_tool]
     for row in rows:
         row.pk = Evidence._meta.pk.get_default()
         row.answer_id = answer_id
@@ -101,11 +108,28 @@ def store_checks(answer_id: UUID, checks: Iterable[Check]) -> None:
     Check.objects.bulk_create(checks)
 
 
+def _append(
+    answer_id: UUID, drafts: Sequence[Draft], *, by_tool: bool = False, computed: dict[str, Any] | None = None
+) -> list[int]:
+    """Under the next numbers."""
+    texts = {_sha256(draft.text): draft.text for draft in drafts}
+    # In one order everywhere: two answers that freeze the same texts must not wait for each other in a ring.
+    excerpts = [Excerpt(sha256=sha256, text=texts[sha256]) for sha256 in sorted(texts)]
+    Excerpt.objects.bulk_create(excerpts, ignore_conflicts=True)
+    last = Evidence.objects.filter(answer=answer_id).aggregate(last=Max("number"))["last"] or 0
+    rows = [_row(answer_id, number, draft) for number, draft in enumerate(drafts, start=last + 1)]
+    for row in rows:
+        row.by_tool, row.computed = by_tool, computed
+    Evidence.objects.bulk_create(rows)
+    return [row.number for row in rows]
+
+
 def _row(answer_id: UUID, number: int, draft: Draft) -> Evidence:
     return Evidence(
         answer_id=answer_id,
         number=number,
         upload_id=draft.upload_id,
+        page_id=draft.page_id,
         source_id=draft.source_id,
         source_sha256=draft.source_sha256,
         name=draft.name[:255],

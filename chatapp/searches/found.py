@@ -23,7 +23,7 @@ class FoundPassage(TypedDict):
     text: str
     headings: list[str]
     place: dict[str, Any]
-    score: float
+    score: float | None  # None: not chosen for the question
 
 
 def found_of(done: Done, *, is_named: bool) -> list[FoundPassage]:
@@ -31,14 +31,14 @@ def found_of(done: Done, *, is_named: bool) -> list[FoundPassage]:
 
     "Sum this up" holds no word of the page that it means.
     """
-    chosen = list(done.passages)
-    if is_named:
-        known = {(passage.page, passage.ordinal) for passage in chosen}
-        others = [each for number, page in enumerate(done.pages) for each in passages_of(page, number)]
-        others.sort(key=lambda passage: (passage.ordinal, passage.page))
-        chosen += [each for each in others if (each.page, each.ordinal) not in known]
-        chosen = chosen[:MOST_PASSAGES]
-    return [_found(passage) for passage in chosen]
+    chosen = [_found(passage, passage.score) for passage in done.passages]
+    if not is_named:
+        return chosen
+    known = {(passage.page, passage.ordinal) for passage in done.passages}
+    others = [each for number, page in enumerate(done.pages) for each in passages_of(page, number)]
+    others.sort(key=lambda passage: (passage.ordinal, passage.page))
+    chosen += [_found(each, None) for each in others if (each.page, each.ordinal) not in known]
+    return chosen[:MOST_PASSAGES]
 
 
 def pages_of(search: Search, pages: Sequence[Page]) -> list[WebPage]:
@@ -50,14 +50,14 @@ def host_of(url: str) -> str:
     return (urlsplit(url).hostname or "").removeprefix("www.")
 
 
-def _found(passage: WebPassage) -> FoundPassage:
+def _found(passage: WebPassage, score: float | None) -> FoundPassage:
     return FoundPassage(
         page=passage.page + 1,
         ordinal=passage.ordinal,
         text=passage.text,
         headings=list(passage.headings),
         place=passage.place,
-        score=passage.score,
+        score=score,
     )
 
 

@@ -25,6 +25,12 @@ def urls_in(text: str) -> list[str]:
     return list(found.values())[:MAX_URLS]
 
 
+def without_urls(text: str) -> str:
+    """What else is said; the addresses themselves are no words to look for."""
+    said = _URL.sub(lambda found: found[0][len(_without_end(found[0])) :], text)
+    return " ".join(said.split()) if re.search(r"\w", said) else ""
+
+
 def _without_end(url: str) -> str:
     """Without the sentence's own full stop, comma or closing bracket."""
     while url[-1] in ".,;:!?*_" or (url[-1] in _PAIRS and url.count(url[-1]) > url.count(_PAIRS[url[-1]])):

@@ -18,4 +18,9 @@ class Migration(migrations.Migration):
                 null=True, on_delete=django.db.models.deletion.SET_NULL, related_name="+", to="searches.webpage"
             ),
         ),
+        migrations.AddField(
+            model_name="evidence",
+            name="by_tool",
+            field=models.BooleanField(db_default=False, default=False),
+        ),
     ]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from search.web.mentioned import MAX_URLS, urls_in
+from search.web.mentioned import MAX_URLS, urls_in, without_urls
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,17 @@ def test_an_address_is_found_without_what_stands_around_it(text: str, urls: list
 
 def test_a_list_of_links_is_not_a_question() -> None:
     assert len(urls_in(" ".join(f"https://example.org/{number}" for number in range(20)))) == MAX_URLS
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("What does https://a.test/x?y=1 say of tides?", "What does say of tides?"),
+        ("Sum up (https://a.test/x), please.", "Sum up (), please."),
+        ("https://a.test/x https://b.test/", ""),
+        ("请总结https://a.test/x。谢谢", "请总结。谢谢"),
+        ("No address at all", "No address at all"),
+    ],
+)
+def test_what_else_is_said(text: str, said: str) -> None:
+    assert without_urls(text) == said
