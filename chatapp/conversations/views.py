@@ -14,6 +14,7 @@ from chatapp.conversations.forms import BeforeForm, LeafForm, RenameForm, Select
 from chatapp.conversations.selectors import Thread
 from chatapp.endpoints.selectors import list_choices
 from chatapp.http import read_fields, valid, viewer, wants_page
+from chatapp.searches.setting import web_setting
 
 
 @never_cache
@@ -90,6 +91,7 @@ def _page(request: HttpRequest, thread: Thread | None) -> dict[str, Any]:
         "endpoint": endpoints[0] if endpoints else None,
         "endpoints": endpoints,
         "can_write": thread.can_write if thread else True,
+        "web_is_on": web_setting().is_on,
         "upload_limits": {
             "max_mb": settings.CONFIG.upload_max_mb,
             "max_files": settings.CONFIG.uploads_per_message,

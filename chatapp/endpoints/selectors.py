@@ -16,6 +16,7 @@ class EndpointChoice:
     context_length: int
     thinking: str
     vision: bool
+    tools: bool
     is_default: bool
 
 
@@ -29,6 +30,7 @@ def list_choices() -> list[EndpointChoice]:
             context_length=row.context_length,
             thinking=row.thinking,
             vision=row.vision,
+            tools=row.tools,
             is_default=row.is_default,
         )
         for row in Endpoint.objects.filter(is_enabled=True).order_by("-is_default", "name")

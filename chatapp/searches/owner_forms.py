@@ -136,7 +136,12 @@ class EngineForm(LookMixin, forms.Form):
 
 
 class TrialForm(LookMixin, forms.Form):
-    query = forms.CharField(label=_("Query"), max_length=400, widget=forms.TextInput(attrs={"autocomplete": "off"}))
+    query = forms.CharField(
+        label=_("Query"),
+        max_length=400,
+        help_text=_("Exactly these words are sent to the engine that is saved. No page is read."),
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -6,7 +6,6 @@ The web process asks no engine itself. A trial that nobody has ended after LONGE
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 from django.db.models.functions import Now
@@ -15,6 +14,7 @@ from kombu.exceptions import OperationalError
 
 from chatapp.celery import app
 from chatapp.errors import Unavailable
+from chatapp.searches.found import host_of
 from chatapp.searches.models import WebSetting
 from chatapp.searches.words import engine_name, failure_words
 
@@ -91,11 +91,7 @@ def _ended(report: dict[str, Any], ended_at: datetime | None) -> Trial:
         engine=engine_name(report["engine"]),
         seconds=report["ms"] / 1000,
         num=report["num"],
-        results=tuple(TrialResult(each["title"], _site(each["url"]), each["snippet"]) for each in results),
+        results=tuple(TrialResult(each["title"], host_of(each["url"]), each["snippet"]) for each in results),
         failures=tuple(TrialFailure(failure_words(each["engine"], each["code"]), each["detail"]) for each in failures),
         ended_at=ended_at,
     )
-
-
-def _site(url: str) -> str:
-    return (urlsplit(url).hostname or url).removeprefix("www.")

@@ -14,7 +14,9 @@ from ops.environment import free_ports
 from ops.services import Services
 from tests.browser.chat import Chat, Person
 from tests.browser.site import ROOT, Site
+from tests.browser.web import Internet
 from tests.browser.written_endpoint import WrittenEndpoint
+from tests.search.web.small_web import SmallWeb
 
 # The loop of the synchronous Playwright makes Django believe that it is called from asyncio code.
 os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "1"
@@ -56,6 +58,26 @@ def reading(site: Site) -> Site:
     """The site with its worker for files; most tests need none."""
     site.start_reading()
     return site
+
+
+@pytest.fixture(scope="session")
+def searching(site: Site) -> Iterator[Internet]:
+    """The site with its worker for the web, and an internet of one port."""
+    with SmallWeb() as web:
+        site.start_searching(web.port)
+        yield Internet(web)
+
+
+@pytest.fixture
+def internet(searching: Internet) -> Iterator[Internet]:
+    """The team asks its SearXNG; every test begins with the same web."""
+    from chatapp.searches.models import WebSetting
+
+    searching.clear()
+    WebSetting.objects.all().delete()
+    WebSetting.objects.create(engine=WebSetting.Engine.SEARXNG, engine_url=searching.engine_url)
+    yield searching
+    searching.let_go()
 
 
 @pytest.fixture(scope="session")

@@ -46,6 +46,24 @@ class Site:
         argv = ["-m", "celery", "--quiet", "-A", "chatapp.celery", "worker", "-Q", "parse,default", "-n", "reading@%h"]
         self._spawn("reading", *argv, *options)
 
+    def start_searching(self, web_port: int) -> None:
+        """The worker that asks engines and reads pages, of the small web alone; queue `default` waits for it too."""
+        options = ["--pool", "threads", "-c", "4", "--without-gossip", "--without-mingle", "--loglevel", "INFO"]
+        argv = [
+            "-m",
+            "celery",
+            "--quiet",
+            "-A",
+            "chatapp.celery",
+            "worker",
+            "-Q",
+            "search,default",
+            "-n",
+            "searching@%h",
+        ]
+        env = {"DJANGO_SETTINGS_MODULE": "tests.browser.web_settings", "SMALL_WEB_PORT": str(web_port)}
+        self._spawn("searching", *argv, *options, env=env)
+
     def wait_until_ready(self) -> None:
         until = time.monotonic() + READY_S
         while not self._answers():
@@ -75,8 +93,13 @@ class Site:
         except (urllib.error.URLError, TimeoutError, ConnectionError):
             return False
 
-    def _spawn(self, name: str, *argv: str) -> None:
+    def _spawn(self, name: str, *argv: str, env: Mapping[str, str] | None = None) -> None:
         with open(self._log_folder / f"{name}.log", "ab") as log:
             self._processes[name] = subprocess.Popen(
-                [sys.executable, *argv], cwd=ROOT, env=self._env, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                [sys.executable, *argv],
+                cwd=ROOT,
+                env={**self._env, **(env or {})},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )

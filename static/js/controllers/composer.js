@@ -4,6 +4,7 @@ import { directionOf } from "../helpers/direction.js"
 import { find, onAction } from "../helpers/dom.js"
 import { t } from "../helpers/strings.js"
 import { save } from "./preferences.js"
+import { SearchToggles } from "./search_toggles.js"
 
 const DRAFT_MS = 300
 
@@ -22,6 +23,7 @@ export class Composer {
   #send = find("[data-send]")
   #stop = find("[data-action=stop]")
   #think = find("[data-action=toggle-thinking]")
+  #search = new SearchToggles(find("[data-composer]"))
   #endpoint = find("[data-endpoint]")
   #draftTimer
   #composedAt = 0
@@ -41,7 +43,7 @@ export class Composer {
     this.#text.value = drafts.read(chat.conversation)
     this.#listen()
     if (this.#endpoint) this.#endpointChosen()
-    else this.#files.canSee = this.#form.dataset.vision === "true"
+    else this.#modelIs(this.#form.dataset)
   }
 
   focus() {
@@ -94,7 +96,7 @@ export class Composer {
   // What the toggles say, for any request of this page.
   get options() {
     const thinking = this.#think && !this.#think.hidden && this.#think.ariaPressed === "true"
-    return { thinking: Boolean(thinking), endpoint: this.#endpoint?.value ?? null }
+    return { thinking: Boolean(thinking), ...this.#search.options, endpoint: this.#endpoint?.value ?? null }
   }
 
   #listen() {
@@ -124,7 +126,7 @@ export class Composer {
     const readAll = this.#readAll()
     const files = this.#files.take()
     const collections = this.#collections.take()
-    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, search: false, ...filesOf(files, collections, readAll) }
+    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, ...filesOf(files, collections, readAll) }
     const record = this.#queue.push(fields, waiting?.frame.client_id ?? null, { files: files.records(), collections, isHeld: !files.isUp })
     this.#onSent(record, files)
     this.#text.value = ""
@@ -155,11 +157,16 @@ export class Composer {
   }
 
   #endpointChosen() {
-    const { thinking, contextLength, note, vision } = this.#endpoint.selectedOptions[0].dataset
+    const { thinking, contextLength, note } = this.#endpoint.selectedOptions[0].dataset
     this.#think.hidden = thinking !== "switched"
     find("[data-endpoint-note]").textContent = note
     this.#gauge.length(Number(contextLength))
+    this.#modelIs(this.#endpoint.selectedOptions[0].dataset)
+  }
+
+  #modelIs({ vision, tools }) {
     this.#files.canSee = vision === "true"
+    this.#search.canCall = tools === "true"
   }
 }
 

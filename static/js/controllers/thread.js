@@ -25,7 +25,7 @@ export class Thread {
   #resyncAt = 0
   #loading = Promise.resolve()
   #expectedLeaf = null // accepted, and not yet on the page: what is asked now hangs below it
-  options = () => ({ thinking: false, endpoint: null })
+  options = () => ({ thinking: false, search: false, deep: false, endpoint: null })
 
   constructor({ chat, stream, socket, queue, scroller, gauge }) {
     this.#chat = chat
@@ -242,7 +242,7 @@ export class Thread {
       const parent = view.element.dataset.parent || null
       const uploads = findAll("[data-upload]", view.element).map(({ dataset }) => dataset.upload)
       const collections = findAll("[data-collection]", view.element).map(({ dataset }) => dataset.collection)
-      this.#queue.push({ conversation: this.#chat.conversation, parent, text, ...this.options(), search: false, uploads, collections })
+      this.#queue.push({ conversation: this.#chat.conversation, parent, text, ...this.options(), uploads, collections })
     })
   }
 
