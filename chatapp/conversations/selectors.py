@@ -26,7 +26,8 @@ from chatapp.errors import NotFound
 from chatapp.evidence.computed import Step, steps_of
 from chatapp.evidence.selectors import AnswerSources, sources_of
 from chatapp.files.shown import ShownCollection, ShownFile, collections_of, files_of
-from chatapp.searches.selectors import SearchShown, searches_of
+from chatapp.searches.selectors import searches_of
+from chatapp.searches.shown import SearchShown
 
 logger = logging.getLogger(__name__)
 

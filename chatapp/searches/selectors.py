@@ -2,8 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from chatapp.accounts.models import User
@@ -11,61 +9,8 @@ from chatapp.answers.models import Answer
 from chatapp.conversations.access import allowed
 from chatapp.errors import NotFound
 from chatapp.searches.found import host_of
-from chatapp.searches.models import OPEN, Search, SearchState, SiteIcon, WebPage
-from chatapp.searches.words import failure_words, unread_words
-
-
-@dataclass(frozen=True, slots=True)
-class QueryShown:
-    """`num` None: its engine has not answered yet. `failures`: sentences without their full stops."""
-
-    text: str
-    num: int | None
-    failures: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PageShown:
-    """`state`: "reading", "read" or "unread"; `words` say why. `page` is the frozen copy, once its search has ended."""
-
-    url: str
-    title: str
-    host: str
-    state: str
-    words: str
-    page: UUID | None
-    icon_url: str
-
-
-@dataclass(frozen=True, slots=True)
-class SearchShown:
-    """One search of an answer. `asker` may let it go while it `is_proposed`, and skip it while it `is_open`."""
-
-    id: UUID
-    answer: UUID
-    asker: UUID | None
-    state: str
-    changes: int
-    queries: tuple[QueryShown, ...]
-    urls: tuple[str, ...]
-    pages: tuple[PageShown, ...]
-    by_model: bool  # called for by a model that searches deeply
-
-    @property
-    def is_open(self) -> bool:
-        return self.state in OPEN
-
-    @property
-    def is_proposed(self) -> bool:
-        return self.state == SearchState.PROPOSED
-
-    @property
-    def num_read(self) -> int:
-        return sum(page.state == "read" for page in self.pages)
-
-    @property
-    def num_pages(self) -> int:
-        return len(self.pages)
+from chatapp.searches.models import Search, SiteIcon, WebPage
+from chatapp.searches.shown import SearchShown, show
 
 
 def get_search(viewer: User, search_id: UUID) -> Search:
@@ -112,41 +57,4 @@ def _shown(searches: Sequence[Search]) -> list[SearchShown]:
     }
     watched = [page for search in searches for page in search.progress.get("pages", [])]
     icons = icon_urls({host_of(page["url"]) for page in watched})
-    return [_one(search, pages, icons) for search in searches]
-
-
-def _one(search: Search, pages: dict[tuple[UUID, int], UUID], icons: dict[str, str]) -> SearchShown:
-    told = {query["query"]: query for query in search.progress.get("queries", [])}
-    return SearchShown(
-        id=search.pk,
-        answer=search.answer_id,
-        asker=search.answer.asked_by_id,
-        state=search.state,
-        changes=search.changes,
-        queries=tuple(_query(text, told.get(text)) for text in search.queries),
-        urls=tuple(search.urls),
-        pages=tuple(
-            _page(page, pages.get((search.pk, page["number"] or 0)), icons) for page in search.progress.get("pages", [])
-        ),
-        by_model=bool(search.call),
-    )
-
-
-def _query(text: str, told: dict[str, Any] | None) -> QueryShown:
-    if told is None:
-        return QueryShown(text, None, ())
-    failures = tuple(failure_words(failure["engine"], failure["code"]) for failure in told["failures"])
-    return QueryShown(text, told["num"], failures)
-
-
-def _page(told: dict[str, Any], page: UUID | None, icons: dict[str, str]) -> PageShown:
-    host = host_of(told["url"])
-    return PageShown(
-        url=told["url"],
-        title=told["title"] or host,
-        host=host,
-        state=told["state"],
-        words=unread_words(told["fault"], told["status"]) if told["state"] == "unread" else "",
-        page=page,
-        icon_url=icons.get(host, ""),
-    )
+    return [show(search, pages, icons) for search in searches]

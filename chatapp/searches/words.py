@@ -21,6 +21,8 @@ _NAMES: dict[str, str | Promise] = {
     "json": gettext_lazy("The engine"),
     "ddgs": gettext_lazy("The public engines"),
 }
+# Those that are a provider by themselves: when one fails, nobody was asked.
+WHOLE_ENGINES = frozenset({"searxng", "brave", "tavily", "json"})
 # search.web.providers.provider.FailureCode
 FAILURES: dict[str, str | Promise] = {
     "unreachable": gettext_lazy("cannot be reached"),

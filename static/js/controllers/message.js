@@ -4,6 +4,7 @@ import { element, find, findAll } from "../helpers/dom.js"
 import { t } from "../helpers/strings.js"
 import { isEnded, isOpen } from "../models/conversation_stream.js"
 import { showDoubts } from "./doubts.js"
+import { fold, renew } from "./searches.js"
 
 const SPOKEN = 600 // characters read out when an answer is done; more would hold a listener hostage
 let markdownLoading
@@ -46,10 +47,12 @@ export class MessageView {
     if (old.classList.contains("message--editing")) return
     if (this.#markdown) find("[data-part=text]", article).replaceWith(find("[data-part=text]", old))
     keepOpen(old, article)
-    const focused = old.contains(document.activeElement) ? document.activeElement.dataset.action : null
+    const active = old.contains(document.activeElement) ? document.activeElement : null
+    keepSearches(old, article)
     old.replaceWith(article)
     this.element = article
-    if (focused) find(`[data-action="${focused}"]`, article)?.focus()
+    if (article.contains(active)) active.focus()
+    else if (active?.dataset.action) find(`[data-action="${active.dataset.action}"]`, article)?.focus()
     this.needsRender = true
   }
 
@@ -58,6 +61,7 @@ export class MessageView {
     if (answer) this.element.dataset.answer = answer
     if (status) this.element.dataset.status = status
     this.element.toggleAttribute("data-writing", text !== "" || this.message.reasoning !== "")
+    fold(this.element, this.element.hasAttribute("data-writing"))
     this.#showWaiting(status)
     this.#showReasoning(status)
     void this.#showText(isOpen(status))
@@ -168,6 +172,16 @@ function keepOpen(old, article) {
     const before = find(selector, old)
     box.open = before?.open ?? false
     if (before && "opened" in before.dataset) box.dataset.opened = ""
+  }
+}
+
+// Their elements stay: queries may be being typed into them.
+function keepSearches(old, article) {
+  for (const fresh of findAll("[data-search]", article)) {
+    const shown = find(`[data-search="${fresh.dataset.search}"]`, old)
+    if (!shown) continue
+    renew(shown, fresh)
+    fresh.replaceWith(shown)
   }
 }
 

@@ -6,6 +6,7 @@ import { getPartial, post } from "../helpers/http.js"
 import { t } from "../helpers/strings.js"
 import { edit } from "./editor.js"
 import { MessageView } from "./message.js"
+import { Searches, rememberTouch } from "./searches.js"
 import { toast } from "./toast.js"
 
 const RESYNC_MS = 2_000 // a gap on a branch that the snapshot does not hold must not become a storm
@@ -21,6 +22,7 @@ export class Thread {
   #element = find("[data-thread]")
   #announcer = find("[data-announcer]")
   #views = new Map() // message id -> MessageView
+  #searches
   #listeners = { change: [], title: [] }
   #resyncAt = 0
   #loading = Promise.resolve()
@@ -34,7 +36,9 @@ export class Thread {
     this.#queue = queue
     this.#scroller = scroller
     this.#gauge = gauge
+    this.#searches = new Searches({ element: this.#element, scroller })
     this.title = chat.root.dataset.title
+    this.#element.addEventListener("click", rememberTouch)
     onAction(this.#element, {
       copy: (button) => this.#copy(this.#viewOf(button), button),
       "copy-code": (button) => copyWords(find("code", button.closest("figure")).textContent, button),
@@ -164,6 +168,7 @@ export class Thread {
     if (!view) return
     view.update()
     if (kind === "ended") void this.#ended(view)
+    if (kind === "notice" && change.code === "searching" && this.#searches.changed(change.params.search)) return
     if (kind === "notice" || kind === "checked") void this.#refresh(view)
     if (kind === "notice" || kind === "ended") this.#refreshFiles(view)
     if (kind === "status" || kind === "ended") this.#tell("change")

@@ -18,7 +18,7 @@ from chatapp.evidence.services import remove_unused_excerpts
 from chatapp.evidence.tasks import check_answer
 from chatapp.searches import life, services
 from chatapp.searches.models import Search, WebPage, WebSetting
-from chatapp.searches.selectors import SearchShown
+from chatapp.searches.shown import SearchShown
 from chatapp.threads import in_thread
 from tests.chatapp.answers.stories import (
     cancel,

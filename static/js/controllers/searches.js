@@ -1,0 +1,96 @@
+// The searches of answers while they go on: their steps are fetched again when the log says that something has changed,
+// some times a second at most. Queries that wait for the person are sent, changed or left out here.
+
+import { find, findAll, onAction } from "../helpers/dom.js"
+import { getPartial, post } from "../helpers/http.js"
+import { morph } from "../helpers/morph.js"
+import { toast } from "./toast.js"
+
+const PAUSE_MS = 300
+
+export class Searches {
+  #element
+  #scroller
+  #busy = new Map() // search id -> whether it has changed again meanwhile
+
+  constructor({ element, scroller }) {
+    this.#element = element
+    this.#scroller = scroller
+    element.addEventListener("submit", (event) => this.#submitted(event))
+    onAction(element, { "skip-search": (button) => this.#answer(button.closest("[data-search]"), "skip", []) })
+  }
+
+  // False where it is not on the page yet: then its message must be fetched.
+  changed(id) {
+    if (!this.#find(id)) return false
+    if (this.#busy.has(id)) this.#busy.set(id, true)
+    else void this.#refresh(id)
+    return true
+  }
+
+  async #refresh(id) {
+    this.#busy.set(id, false)
+    const partial = await getPartial(`/searches/${id}`).catch(() => null)
+    const fresh = partial && find("[data-search]", partial)
+    const shown = this.#find(id)
+    if (fresh && shown) renew(shown, fresh)
+    this.#scroller.follow()
+    setTimeout(() => {
+      const isBehind = this.#busy.get(id)
+      this.#busy.delete(id)
+      if (isBehind) void this.#refresh(id)
+    }, PAUSE_MS)
+  }
+
+  #submitted(event) {
+    const form = event.target.closest("[data-confirm-search]")
+    if (!form) return
+    event.preventDefault()
+    const queries = findAll("input[name=queries]", form).map(({ value }) => value.trim()).filter(Boolean)
+    void this.#answer(form.closest("[data-search]"), queries.length ? "confirm" : "skip", queries)
+  }
+
+  async #answer(element, what, queries) {
+    const id = element.dataset.search
+    const buttons = findAll("[data-confirm-search] button", element)
+    for (const button of buttons) button.disabled = true
+    try {
+      await post(`/searches/${id}/${what}`, queries.map((query) => ["queries", query]))
+    } catch (error) {
+      toast(error.message)
+      for (const button of buttons) button.disabled = false
+      return
+    }
+    this.changed(id)
+  }
+
+  #find(id) {
+    return find(`[data-search="${id}"]`, this.#element)
+  }
+}
+
+// A newer state of the same search, in the element that is shown.
+export function renew(shown, fresh) {
+  const wasOpen = isGoingOn(shown)
+  morph(shown, fresh)
+  if (!wasOpen && isGoingOn(shown)) shown.open = true
+}
+
+// One line once the answer begins, unless somebody has opened it by hand.
+export function fold(element, isWriting) {
+  for (const search of findAll("[data-search]", element)) {
+    if ("touched" in search.dataset || "trouble" in search.dataset) continue
+    const wanted = !isWriting && isGoingOn(search)
+    if (search.open !== wanted && (isWriting || wanted)) search.open = wanted
+  }
+}
+
+// A click on its first line is a wish that outlasts what goes on.
+export function rememberTouch({ target }) {
+  const summary = target.closest("[data-search] > summary")
+  if (summary) summary.parentElement.dataset.touched = ""
+}
+
+function isGoingOn(search) {
+  return ["proposed", "queued", "running"].includes(search.dataset.state)
+}
