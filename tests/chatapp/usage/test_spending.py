@@ -1,5 +1,6 @@
 """What a request to a model leaves in the rows, held against what the endpoint itself has reported."""
 
+from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
 from uuid import uuid4
@@ -13,7 +14,7 @@ from chatapp.conversations.tasks import refine_title
 from chatapp.endpoints.models import Endpoint
 from chatapp.threads import in_thread
 from chatapp.usage.models import Spending
-from tests.chatapp.answers.stories import ask, cancel, crashing, ended, expire_lease, play, running, until
+from tests.chatapp.answers.stories import QUICK, ask, cancel, crashing, ended, expire_lease, play, running, until
 from tests.chatapp.answers.test_computing import SUM, computing, read_in, sql
 from tests.chatapp.answers.test_files import ask as ask_about
 from tests.file_fixtures import give
@@ -81,7 +82,7 @@ async def test_what_nobody_reported_is_counted_and_said_to_be(
 
 async def test_a_refused_request_costs_nothing(member: User, endpoint: Endpoint, scripted: ScriptedEndpoint) -> None:
     await play(endpoint, scripted, "rate-limit:1+plain", **PRICES)
-    async with running():
+    async with running(replace(QUICK, rate_limited_s=30.0)):
         accepted = await ask(member)
         await ended(accepted.answer_id)
     assert len(scripted.requests) == 2
