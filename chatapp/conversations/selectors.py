@@ -112,19 +112,25 @@ def get_answer(viewer: User, answer_id: UUID, access: Access = Access.READ) -> A
 
 
 def read_thread(viewer: User, conversation_id: UUID, leaf: UUID | None = None) -> Thread:
-    """The branch that ends below `leaf`, or the active one. Raises NotFound."""
+    """The active branch, or another one that `leaf` is on. Raises NotFound."""
     conversation = get_conversation(viewer, conversation_id)
     bounds = _log_bounds(conversation_id)  # before any row: what is written meanwhile comes twice, never not at all
     tree = read_tree(conversation_id)
     if leaf is not None and leaf not in tree:
         raise NotFound
-    start = leaf if leaf is not None else conversation.active_leaf_id
-    end = tree.end_of(start if start is not None and start in tree else None)
+    path = _branch(tree, conversation.active_leaf_id)
+    if leaf is not None and leaf not in path:
+        path = _branch(tree, leaf)
     can_write = may(viewer, conversation_id, Access.WRITE)
-    path = tree.path(end) if end else []
     attempts = _attempts(path)  # before the texts: a text newer than its snapshot's seq is only an overlap
     items = _items(viewer, path, tree, attempts, can_write)
     return Thread(conversation, _position(bounds, attempts), items, can_write)
+
+
+def _branch(tree: Tree, start: UUID | None) -> list[UUID]:
+    """From its root through `start` to its end."""
+    end = tree.end_of(start if start is not None and start in tree else None)
+    return tree.path(end) if end else []
 
 
 def read_item(viewer: User, conversation_id: UUID, message_id: UUID) -> ThreadItem:

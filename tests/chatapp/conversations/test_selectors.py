@@ -55,6 +55,13 @@ def test_leaf_may_be_any_message_of_the_branch(member: User, asked: Accepted) ->
         read_thread(member, asked.conversation_id, leaf=uuid4())
 
 
+def test_leaf_on_the_active_branch_leaves_that_branch_shown(member: User, asked: Accepted) -> None:
+    again = regenerate(member, client_id=uuid4(), message_id=asked.reply_id)
+    assert read_thread(member, asked.conversation_id, leaf=asked.message_id).leaf == again.reply_id
+    select_leaf(member, asked.conversation_id, asked.reply_id)
+    assert read_thread(member, asked.conversation_id, leaf=asked.message_id).leaf == asked.reply_id
+
+
 def test_thread_of_another_is_not_found(outsider: User, member: User, asked: Accepted) -> None:
     assert read_thread(member, asked.conversation_id).items
     with pytest.raises(NotFound):
