@@ -24,6 +24,8 @@ app.conf.beat_schedule = {
     },
     "index-missed": {"task": "chatapp.files.tasks.index_missed", "schedule": 600.0, "options": {"expires": 600}},
     "embed-passages": {"task": "chatapp.files.tasks.embed_passages", "schedule": 60.0, "options": {"expires": 60}},
+    "read-messages": {"task": "chatapp.finding.tasks.index_waiting", "schedule": 60.0, "options": {"expires": 60}},
+    "unused-words": {"task": "chatapp.finding.tasks.forget_unused_words", "schedule": crontab(hour=3, minute=30)},
     "unsent-files": {
         "task": "chatapp.files.tasks.remove_unsent_files",
         "schedule": crontab(hour=3, minute=50),

@@ -30,6 +30,7 @@ INSTALLED_APPS = [
     "search",
     "chatapp.accounts",
     "chatapp.conversations",
+    "chatapp.finding",
     "chatapp.endpoints",
     "chatapp.answers",
     "chatapp.files",

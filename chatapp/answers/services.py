@@ -28,6 +28,7 @@ from chatapp.endpoints.models import Endpoint
 from chatapp.errors import ChatError, Invalid
 from chatapp.files.attaching import attach
 from chatapp.files.collecting import ask_collections
+from chatapp.finding.indexing import ask_for_index
 from chatapp.searches.setting import web_setting
 from chatapp.usage.quotas import check_quota
 
@@ -196,6 +197,7 @@ def emit_ended(answer: Answer) -> None:
     )
     BlockingEventLog().append(answer.message.conversation_id, ended)
     Answer.objects.filter(pk=answer.pk, ended_event_at=None).update(ended_event_at=Now())
+    ask_for_index()
 
 
 def check_text(text: str) -> None:
@@ -421,6 +423,7 @@ def _announce_queued(viewer: User, answer: Answer) -> None:
         return
     for person in {viewer.pk, answer.message.conversation.owner_id}:
         doorbell.ring_list_blocking(person)
+    ask_for_index()
 
 
 def _announce_cancelled(answer: Answer, fence: int) -> None:

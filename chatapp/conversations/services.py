@@ -20,6 +20,7 @@ from chatapp.conversations.access import owned
 from chatapp.conversations.models import Conversation
 from chatapp.conversations.selectors import get_conversation, read_tree
 from chatapp.errors import Invalid, NotFound
+from chatapp.finding.indexing import ask_for_index
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ def set_title(conversation: Conversation, title: str, source: Conversation.Title
     if rows.update(title=title, title_source=source):
         conversation.title, conversation.title_source = title, source
         transaction.on_commit(partial(announce, conversation, TitleChanged(title)))
+        transaction.on_commit(ask_for_index)
 
 
 def delete(viewer: User, conversation_id: UUID) -> None:

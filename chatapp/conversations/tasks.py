@@ -26,6 +26,7 @@ from chatapp.endpoints.faults import EndpointError
 from chatapp.endpoints.services import target_of
 from chatapp.files.models import Attachment
 from chatapp.files.removal import remove_unused
+from chatapp.finding.indexing import ask_for_index
 from chatapp.threads import in_thread
 from chatapp.usage.metering import metered
 from chatapp.usage.recording import Asked, Kind, begin
@@ -92,6 +93,7 @@ def _set_title(conversation_id: UUID, title: str) -> None:
     if not unrefined.update(title=title, title_source=Conversation.TitleSource.MODEL):
         return
     logger.info("conversation %s titled", conversation_id)
+    ask_for_index()
     try:
         BlockingEventLog().append(conversation_id, TitleChanged(title))
     except RedisError as error:
