@@ -7,6 +7,7 @@ handler500 = "chatapp.http.server_error"
 urlpatterns = [
     path("", include("chatapp.accounts.urls")),
     path("", include("chatapp.conversations.urls")),
+    path("", include("chatapp.finding.urls")),
     path("", include("chatapp.answers.urls")),
     path("", include("chatapp.endpoints.urls")),
     path("", include("chatapp.files.urls")),

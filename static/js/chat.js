@@ -5,6 +5,7 @@ import { Composer } from "./controllers/composer.js"
 import { Connection } from "./controllers/connection.js"
 import { Details } from "./controllers/details.js"
 import { Files } from "./controllers/files.js"
+import { Finder } from "./controllers/finder.js"
 import { Fit } from "./controllers/fit.js"
 import { Gauge } from "./controllers/gauge.js"
 import { HoverCard } from "./controllers/hover_card.js"
@@ -39,6 +40,7 @@ const fit = new Fit({ chat, files, collections, composer })
 const pending = new Pending({ chat, queue, thread, composer, files, scroller, onNewConversation })
 const sidebar = new Sidebar({ chat, thread })
 const panel = new Panel({ chat })
+new Finder({ onOpen: () => sidebar.closeDrawer() })
 new Details({ chat, thread })
 new Connection({ socket })
 new HoverCard(find("[data-thread]"))

@@ -2,6 +2,7 @@
 
 import { CollectionUploads } from "./controllers/collection_uploads.js"
 import { FileList } from "./controllers/file_list.js"
+import { Finder } from "./controllers/finder.js"
 import { Panel } from "./controllers/panel.js"
 import { close, isOpen } from "./controllers/popover.js"
 import { Sidebar } from "./controllers/sidebar.js"
@@ -12,6 +13,7 @@ const chat = { root, conversation: null, canWrite: false }
 
 const panel = new Panel({ chat })
 const sidebar = new Sidebar({ chat })
+new Finder({ onOpen: () => sidebar.closeDrawer() })
 const list = find("[data-files]") ? new FileList() : null
 const form = find("form[data-collection]")
 if (form) new CollectionUploads({ form, list })

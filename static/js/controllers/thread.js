@@ -11,6 +11,7 @@ import { toast } from "./toast.js"
 
 const RESYNC_MS = 2_000 // a gap on a branch that the snapshot does not hold must not become a storm
 const SLICE_MS = 12
+const MARKED_MS = 4_000 // the message that was looked for stays marked so long
 
 export class Thread {
   #chat
@@ -26,6 +27,7 @@ export class Thread {
   #listeners = { change: [], title: [] }
   #resyncAt = 0
   #loading = Promise.resolve()
+  #chosenLeaf = new URLSearchParams(location.search).get("leaf") // the branch that the page was opened at
   #expectedLeaf = null // accepted, and not yet on the page: what is asked now hangs below it
   options = () => ({ thinking: false, search: false, deep: false, endpoint: null })
 
@@ -58,7 +60,8 @@ export class Thread {
   start() {
     this.#adopt(this.#element)
     if (this.#chat.conversation) this.#socket.subscribe(this.#chat.conversation, () => this.#stream.position)
-    this.#scroller.toEnd()
+    if (this.#chosenLeaf) void this.#showChosen()
+    else this.#scroller.toEnd()
   }
 
   get leaf() {
@@ -107,8 +110,26 @@ export class Thread {
     this.#tell("title")
   }
 
+  // The message that somebody was led to. Its branch is remembered as the active one by whoever may: what comes, comes there.
+  async #showChosen() {
+    const view = this.#views.get(this.#chosenLeaf)
+    if (!view) return this.#scroller.toEnd()
+    this.#scroller.show(() => view.element)
+    view.element.classList.add("message--sought")
+    setTimeout(() => view.element.classList.remove("message--sought"), MARKED_MS)
+    if (!this.#chat.canWrite) return
+    try {
+      await post(`/c/${this.#chat.conversation}/select`, { leaf: this.leaf })
+      this.#chosenLeaf = null
+      history.replaceState(null, "", `/c/${this.#chat.conversation}`)
+    } catch (error) {
+      toast(error.message)
+    }
+  }
+
   async #load(leaf) {
-    const partial = await getPartial(`/c/${this.#chat.conversation}/thread`)
+    const branch = this.#chosenLeaf ? `?leaf=${encodeURIComponent(this.#chosenLeaf)}` : ""
+    const partial = await getPartial(`/c/${this.#chat.conversation}/thread${branch}`)
     this.#adopt(find("[data-thread]", partial))
     if (this.#expectedLeaf === leaf) this.#expectedLeaf = null
   }
@@ -235,6 +256,7 @@ export class Thread {
     if (!leaf) return
     try {
       if (this.#chat.canWrite) await post(`/c/${this.#chat.conversation}/select`, { leaf })
+      else this.#chosenLeaf = leaf
       await this.showBranch()
       find(`[data-message="${leaf}"] [data-action=${step < 0 ? "previous" : "next"}]`, this.#element)?.focus()
     } catch (error) {

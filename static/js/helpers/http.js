@@ -11,8 +11,8 @@ export class RequestError extends Error {
   }
 }
 
-export async function getPartial(path) {
-  const response = await request(path, { headers: { "X-Requested-With": "fetch" } })
+export async function getPartial(path, { signal } = {}) {
+  const response = await request(path, { headers: { "X-Requested-With": "fetch" }, signal })
   return parse(await response.text())
 }
 

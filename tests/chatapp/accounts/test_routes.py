@@ -48,6 +48,7 @@ ROUTES = {
     "preferences": Route("POST", 302, 302, 302, 302),
     "javascript_strings": Route("GET", 200, 200, 200, 200),
     "new_chat": Route("GET", 200, 200, 200),
+    "search": Route("GET", 200, 200, 200),
     "sidebar": Route("GET", 200, 200, 200),
     "conversation": Route("GET", 404, 200, 404),
     "thread": Route("GET", 404, 200, 404),
