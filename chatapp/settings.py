@@ -31,6 +31,7 @@ INSTALLED_APPS = [
     "chatapp.accounts",
     "chatapp.conversations",
     "chatapp.finding",
+    "chatapp.ordering",
     "chatapp.endpoints",
     "chatapp.answers",
     "chatapp.files",

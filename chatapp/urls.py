@@ -8,6 +8,7 @@ urlpatterns = [
     path("", include("chatapp.accounts.urls")),
     path("", include("chatapp.conversations.urls")),
     path("", include("chatapp.finding.urls")),
+    path("", include("chatapp.ordering.urls")),
     path("", include("chatapp.answers.urls")),
     path("", include("chatapp.endpoints.urls")),
     path("", include("chatapp.files.urls")),

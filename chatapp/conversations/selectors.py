@@ -26,6 +26,7 @@ from chatapp.errors import NotFound
 from chatapp.evidence.computed import Step, steps_of
 from chatapp.evidence.selectors import AnswerSources, sources_of
 from chatapp.files.shown import ShownCollection, ShownFile, collections_of, files_of
+from chatapp.ordering.listing import listed, not_pinned, pinned
 from chatapp.searches.selectors import searches_of
 from chatapp.searches.shown import SearchShown
 
@@ -83,6 +84,11 @@ class SidebarGroup(NamedTuple):
 
 def visible_conversations(viewer: User) -> QuerySet[Conversation]:
     return allowed(viewer).order_by("-updated_at")
+
+
+def listed_conversations(viewer: User) -> QuerySet[Conversation]:
+    """Those of the viewer's list, newest first: begun, and not archived."""
+    return listed(visible_conversations(viewer).exclude(active_leaf=None, title=""), viewer)
 
 
 def get_conversation(viewer: User, conversation_id: UUID, access: Access = Access.READ) -> Conversation:
@@ -149,12 +155,17 @@ def read_tree(conversation_id: UUID) -> Tree:
 
 
 def sidebar(viewer: User, before: datetime | None = None, now: datetime | None = None) -> list[SidebarGroup]:
-    """A page of the list, newest first, grouped by time; `before` is the `updated_at` of the last one shown."""
-    conversations = visible_conversations(viewer).exclude(active_leaf=None, title="")
+    """A page of the list, newest first, grouped by time; `before` is the `updated_at` of the last one shown.
+
+    The first page begins with what the viewer has pinned.
+    """
+    conversations = listed_conversations(viewer)
+    groups: dict[str, list[Conversation]] = defaultdict(list)
     if before is not None:
         conversations = conversations.filter(updated_at__lt=before)
-    groups: dict[str, list[Conversation]] = defaultdict(list)
-    for conversation in conversations[:SIDEBAR_PAGE]:
+    elif on_top := list(pinned(conversations, viewer)):
+        groups[_("Pinned")] = on_top
+    for conversation in not_pinned(conversations, viewer)[:SIDEBAR_PAGE]:
         groups[_time_label(conversation.updated_at, now or timezone.now())].append(conversation)
     return [SidebarGroup(label, listed) for label, listed in groups.items()]
 

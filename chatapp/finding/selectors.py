@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 
 from chatapp.accounts.models import User
 from chatapp.conversations.models import Conversation, Message
-from chatapp.conversations.selectors import visible_conversations
+from chatapp.conversations.selectors import listed_conversations
 from chatapp.finding.matching import (
     Match,
     messages_with_all,
@@ -60,7 +60,7 @@ class Findings:
 
 
 def recent(viewer: User) -> list[Conversation]:
-    return list(visible_conversations(viewer).exclude(active_leaf=None, title="")[:RECENT])
+    return list(listed_conversations(viewer)[:RECENT])
 
 
 def find(viewer: User, query: str) -> Findings:

@@ -1,4 +1,4 @@
-// The rows of files: fetched again while one of them moves, and asked about before one is taken out.
+// The rows of files: fetched again while one of them moves.
 
 import { find } from "../helpers/dom.js"
 import { getPartial } from "../helpers/http.js"
@@ -8,10 +8,6 @@ export class FileList {
   #poll = new StatePoll({ ids: () => (this.#list.dataset.moving ? ["moving"] : []), ask: () => this.refresh() })
 
   constructor() {
-    document.addEventListener("submit", (event) => {
-      const { confirm: words } = event.target.dataset
-      if (words && !window.confirm(words)) event.preventDefault()
-    })
     this.#poll.wake()
   }
 

@@ -39,7 +39,7 @@ export function place(popover, button) {
 }
 
 function items(popover) {
-  return findAll("[role^=menuitem], button, a[href]", popover)
+  return findAll(":is([role^=menuitem], button, a[href]):not([hidden])", popover)
 }
 
 document.addEventListener("keydown", (event) => {

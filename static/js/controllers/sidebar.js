@@ -1,9 +1,10 @@
-// The list of chats: folding, the drawer on a phone, rename, delete with undo, older chats on scrolling down.
+// The list of chats: folding, the drawer on a phone, rename, pin, archive, delete with undo, older chats on scrolling down.
 
 import { find, findAll, fromTemplate, onAction } from "../helpers/dom.js"
 import { getPartial, post } from "../helpers/http.js"
 import { t } from "../helpers/strings.js"
 import { close, isOpen, toggle } from "./popover.js"
+import { Selection } from "./selection.js"
 import { toast } from "./toast.js"
 
 const FOLDED = "sonde:folded"
@@ -19,6 +20,7 @@ export class Sidebar {
   #timer
   #chosen = null // the list entry whose menu is open
   #isComplete = false
+  #selection
 
   // `thread` is null on pages without one.
   constructor({ chat, thread = null }) {
@@ -31,8 +33,15 @@ export class Sidebar {
       "toggle-sidebar": () => this.#toggle(),
       "close-sidebar": () => this.closeDrawer(),
       rename: () => this.#rename(),
-      delete: () => this.#delete(),
+      pin: () => this.#fromMenu((ids) => this.#do("pin", ids)),
+      unpin: () => this.#fromMenu((ids) => this.#do("release", ids)),
+      archive: () => this.#fromMenu((ids) => this.#archive(ids)),
+      delete: () => this.#fromMenu((ids) => this.#delete(ids)),
+      "choose-chats": () => this.#fromMenu(([id]) => this.#selection.start(id)),
+      "archive-chosen": () => this.#archive(this.#selection.take()),
+      "delete-chosen": () => this.#delete(this.#selection.take()),
     })
+    this.#selection = new Selection({ root: this.#root, list: this.#list, onStop: () => this.refresh() })
     this.#root.addEventListener("click", ({ target }) => this.#openMenu(target.closest("[data-menu]")))
     this.#watchEnd()
     thread?.on("title", () => this.#showTitle())
@@ -79,11 +88,15 @@ export class Sidebar {
   #openMenu(button) {
     if (!button) return
     this.#chosen = button.closest("[data-entry]")
+    const { pinned, own } = this.#chosen?.dataset ?? {}
+    const isShown = { pin: pinned === undefined, unpin: pinned !== undefined, rename: own !== undefined, delete: own !== undefined }
+    if (this.#chosen) for (const [name, shown] of Object.entries(isShown)) find(`[data-popover=conversation] [data-action=${name}]`).hidden = !shown
     toggle(find(`[data-popover="${button.dataset.menu}"]`), button)
   }
 
   // A list that is being used is not pulled away from under the hand: it is fetched again a little later.
   async #load() {
+    if (this.#selection.isActive) return // fetched when choosing has ended
     if (isOpen() || find("[data-rename]", this.#list)) return this.refresh()
     const fresh = find("[data-conversations]", await getPartial("/sidebar").catch(() => document.createElement("div")))
     if (!fresh) return
@@ -153,40 +166,55 @@ export class Sidebar {
     }
   }
 
-  async #delete() {
-    const entry = this.#chosen
-    const id = entry.dataset.entry
+  #fromMenu(act) {
+    const { entry } = this.#chosen.dataset
     close({ restoreFocus: false })
+    return act([entry])
+  }
+
+  // One deed to all of these chats or, where it is refused, to none. Whether it was done.
+  async #do(deed, ids) {
+    if (!ids.length) return false
     try {
-      await post(`/c/${id}/delete`)
+      await post("/chats", { deed, ids: ids.join() })
     } catch (error) {
-      return toast(error.message)
+      toast(error.message)
+      return false
     }
-    entry.remove()
-    if (id === this.#chat.conversation) {
-      sessionStorage.setItem(DELETED, id)
+    this.refresh()
+    return true
+  }
+
+  async #archive(ids) {
+    if (!(await this.#do("archive", ids))) return
+    this.#takeOut(ids)
+    const words = ids.length === 1 ? t("The chat is archived.") : t("{n} chats are archived.", { n: ids.length })
+    toast(words, { action: t("Undo"), onAction: () => this.#do("release", ids) })
+  }
+
+  async #delete(ids) {
+    if (!(await this.#do("delete", ids))) return
+    this.#takeOut(ids)
+    if (ids.includes(this.#chat.conversation)) {
+      sessionStorage.setItem(DELETED, ids.join())
       return location.assign("/")
     }
-    this.#offerUndo(id)
+    this.#offerUndo(ids)
+  }
+
+  #takeOut(ids) {
+    for (const id of ids) find(`[data-entry="${id}"]`, this.#list)?.remove()
   }
 
   // The chat that was on the page has been deleted, and the page left with it.
   #offerUndoOfLastPage() {
-    const id = sessionStorage.getItem(DELETED)
+    const ids = sessionStorage.getItem(DELETED)
     sessionStorage.removeItem(DELETED)
-    if (id) this.#offerUndo(id)
+    if (ids) this.#offerUndo(ids.split(","))
   }
 
-  #offerUndo(id) {
-    toast(t("The chat is deleted."), { action: t("Undo"), onAction: () => this.#restore(id) })
-  }
-
-  async #restore(id) {
-    try {
-      await post(`/c/${id}/restore`)
-      this.refresh()
-    } catch (error) {
-      toast(error.message)
-    }
+  #offerUndo(ids) {
+    const words = ids.length === 1 ? t("The chat is deleted.") : t("{n} chats are deleted.", { n: ids.length })
+    toast(words, { action: t("Undo"), onAction: () => this.#do("restore", ids) })
   }
 }

@@ -49,6 +49,8 @@ ROUTES = {
     "javascript_strings": Route("GET", 200, 200, 200, 200),
     "new_chat": Route("GET", 200, 200, 200),
     "search": Route("GET", 200, 200, 200),
+    "archive": Route("GET", 200, 200, 200),
+    "order_chats": Route("POST", 404, 302, 404, data=(("deed", "archive"), ("ids", "{conversation}"))),
     "sidebar": Route("GET", 200, 200, 200),
     "conversation": Route("GET", 404, 200, 404),
     "thread": Route("GET", 404, 200, 404),
@@ -125,7 +127,8 @@ def ask(client: Client, name: str, things: dict[str, object]) -> HttpResponse:
     pattern = next(pattern for pattern in named_routes() if pattern.name == name)
     arguments = {key: things[key] for key in pattern.pattern.converters}
     url = reverse(name, kwargs=arguments)
-    data = {key: value.format(message=things["message_id"]) for key, value in route.data}
+    named = {"message": things["message_id"], "conversation": things["conversation_id"]}
+    data = {key: value.format(**named) for key, value in route.data}
     return client.get(url, **PAGE) if route.method == "GET" else client.post(url, data, **PAGE)
 
 
