@@ -16,6 +16,11 @@ app.conf.beat_schedule = {
         "task": "chatapp.accounts.tasks.remove_expired_sessions",
         "schedule": crontab(hour=3, minute=40),
     },
+    "failures": {
+        "task": "chatapp.accounts.tasks.forget_failures",
+        "schedule": 600.0,
+        "options": {"expires": 600},
+    },
     "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-searches": {
         "task": "chatapp.searches.tasks.sweep_searches",

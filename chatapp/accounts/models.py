@@ -55,17 +55,15 @@ class User(AbstractBaseUser):
     objects: ClassVar[UserManager] = UserManager()
 
     class Meta:
-        constraints = (
-            models.UniqueConstraint(Lower("email"), name="user_email_once"),
-            # First-run: two people who open the owner's link at the same moment must not both become owner.
-            models.UniqueConstraint(fields=["role"], condition=models.Q(role="owner"), name="user_one_owner"),
-        )
+        constraints = (models.UniqueConstraint(Lower("email"), name="user_email_once"),)
 
     def __str__(self) -> str:
         return self.name
 
 
 class Group(models.Model):
+    """A named set of people that things are shared with."""
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     name = models.CharField(max_length=100, unique=True)
     members = models.ManyToManyField(User, related_name="teams", blank=True)
@@ -86,15 +84,16 @@ class SignIn(models.Model):
     last_seen_at = models.DateTimeField(db_default=Now())
 
 
-class SignInFailure(models.Model):
-    """A wrong password; rows of the last minutes lock the door. `account` is a keyed hash: typos stay unread."""
+class Throttle(models.Model):
+    """How often something has failed under one key (a keyed hash), and until when it may not be tried again."""
 
-    account = models.CharField(max_length=64)
-    address = models.CharField(max_length=45, blank=True, default="")
-    created_at = models.DateTimeField(db_default=Now())
+    key = models.CharField(max_length=64, primary_key=True)
+    failures = models.PositiveIntegerField(default=0)
+    locked_until = models.DateTimeField(db_default=Now())
+    updated_at = models.DateTimeField(db_default=Now())
 
     class Meta:
-        indexes = (models.Index(fields=["created_at"], name="sign_in_failure_recent"),)
+        indexes = (models.Index(fields=["updated_at"], name="throttle_recent"),)
 
 
 class WelcomeLink(models.Model):

@@ -1,10 +1,8 @@
 """The door, the person's own page, preferences, and the strings of JavaScript."""
 
-import logging
-
 from django.conf import settings
 from django.contrib import messages
-from django.contrib.auth import authenticate, logout
+from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_not_required
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
@@ -14,15 +12,12 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp.accounts import lockout, preferences, sessions, welcome
+from chatapp.accounts import entering, preferences, sessions, welcome
 from chatapp.accounts.forms import EndSessionForm, PasswordForm, PreferencesForm, ProfileForm, SignInForm, WelcomeForm
 from chatapp.accounts.models import User
 from chatapp.accounts.strings import read_strings
+from chatapp.accounts.throttle import Locked
 from chatapp.http import read_fields, valid, viewer, wants_page
-
-logger = logging.getLogger(__name__)
-
-LOCKED = 429
 
 
 @login_not_required
@@ -33,22 +28,16 @@ def sign_in(request: HttpRequest) -> HttpResponse:
     if request.user.is_authenticated:
         return redirect(_next(request))
     form = SignInForm(request.POST or None)
-    status = 200
     if form.is_valid():
-        email, password = form.cleaned_data["email"], form.cleaned_data["password"]
-        attempt = lockout.begin_attempt(email, request.META.get("REMOTE_ADDR", ""))
-        if attempt is None:
-            logger.warning("sign-in locked for address %s", request.META.get("REMOTE_ADDR", ""))
-            form.add_error(None, _("Too many wrong passwords. Please try again in 15 minutes."))
-            status = LOCKED
-        elif user := authenticate(request, username=email, password=password):
-            attempt.succeeded()
-            sessions.sign_in(request, user)
-            return redirect(_next(request))
-        else:
-            form.add_error(None, _("Email or password is wrong."))
-    context = {"form": form, "next": _next(request), "nobody_yet": not welcome.has_people()}
-    return render(request, "accounts/sign_in.html", context, status=status)
+        try:
+            user = entering.check_password(request, form.cleaned_data["email"], form.cleaned_data["password"])
+        except Locked as locked:
+            form.add_error(None, locked.message)
+            return _door(request, form, locked)
+        if user is not None:
+            return entering.let_in(request, user, redirect(_next(request)))
+        form.add_error(None, _("Email or password is wrong."))
+    return _door(request, form)
 
 
 @require_POST
@@ -71,8 +60,7 @@ def welcome_owner(request: HttpRequest, token: str) -> HttpResponse:
         if owner is None:  # somebody else was a moment faster
             messages.error(request, _("The first account has just been made by somebody else."))
             return redirect("sign_in")
-        sessions.sign_in(request, owner)
-        return redirect("new_chat")
+        return entering.let_in(request, owner, redirect("new_chat"))
     return render(request, "accounts/welcome.html", {"form": form})
 
 
@@ -136,6 +124,14 @@ def javascript_strings(request: HttpRequest, language: str) -> HttpResponse:
     if language not in dict(settings.LANGUAGES):
         raise Http404
     return JsonResponse(read_strings(language), headers={"Cache-Control": "max-age=300"})
+
+
+def _door(request: HttpRequest, form: SignInForm, locked: Locked | None = None) -> HttpResponse:
+    context = {"form": form, "next": _next(request), "nobody_yet": not welcome.has_people()}
+    response = render(request, "accounts/sign_in.html", context, status=locked.status if locked else 200)
+    if locked:
+        response.headers["Retry-After"] = str(locked.wait_s)
+    return response
 
 
 def _account_page(request: HttpRequest, profile: ProfileForm, password: PasswordForm) -> HttpResponse:

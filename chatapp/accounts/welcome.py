@@ -4,7 +4,7 @@ import hashlib
 import secrets
 
 from django.contrib.auth.hashers import make_password
-from django.db import IntegrityError, transaction
+from django.db import transaction
 
 from chatapp.accounts.models import Role, User, WelcomeLink
 
@@ -21,23 +21,24 @@ def issue_token() -> str:
 
 
 def token_is_valid(token: str) -> bool:
-    link = WelcomeLink.objects.first()
-    return link is not None and secrets.compare_digest(link.token_hash, _hash(token)) and not has_people()
+    return _opens(WelcomeLink.objects.first(), token)
 
 
 def create_owner(token: str, name: str, email: str, password: str) -> User | None:
     """The owner, or None where the link is not valid (any more). Of two people at the same moment one gets it."""
     hashed = make_password(password)  # slow on purpose, so outside the transaction
-    try:
-        with transaction.atomic():
-            if not token_is_valid(token):
-                return None
-            owner = User(email=User.objects.normalize_email(email), name=name, role=Role.OWNER, password=hashed)
-            owner.save(force_insert=True)
-            WelcomeLink.objects.all().delete()
-            return owner
-    except IntegrityError:  # user_one_owner
-        return None
+    with transaction.atomic():
+        # Whoever comes second waits here for the first, and then finds no link.
+        if not _opens(WelcomeLink.objects.select_for_update().first(), token):
+            return None
+        owner = User(email=User.objects.normalize_email(email), name=name, role=Role.OWNER, password=hashed)
+        owner.save(force_insert=True)
+        WelcomeLink.objects.all().delete()
+        return owner
+
+
+def _opens(link: WelcomeLink | None, token: str) -> bool:
+    return link is not None and secrets.compare_digest(link.token_hash, _hash(token)) and not has_people()
 
 
 def _hash(token: str) -> str:

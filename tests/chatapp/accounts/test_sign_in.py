@@ -1,4 +1,4 @@
-"""The door: passwords, lock-out, and the end of sessions."""
+"""The door: passwords and the end of sessions. Lock-out has its own file."""
 
 from datetime import timedelta
 
@@ -8,8 +8,7 @@ from django.contrib.sessions.models import Session
 from django.test import Client
 from django.utils import timezone
 
-from chatapp.accounts import lockout
-from chatapp.accounts.models import SignIn, SignInFailure, User
+from chatapp.accounts.models import SignIn, User
 from chatapp.accounts.sessions import mark_seen
 from tests.site_fixtures import PASSWORD, signed_in
 
@@ -45,62 +44,6 @@ def test_two_addresses_that_only_fold_together_in_upper_case_are_two_people(memb
     User.objects.create_user("dıana@example.org", PASSWORD, name="Dotless")
     diana = User.objects.create_user("diana@example.org", "another long password", name="Diana")
     assert authenticate(username="DIANA@example.org", password="another long password") == diana
-
-
-def test_ten_wrong_passwords_lock_this_place_and_not_another(member: User) -> None:
-    client = Client()
-    for _attempt in range(lockout.MOST_FOR_PAIR):
-        assert enter(client, member.email, "guess") == 200
-    assert enter(client, member.email, "guess") == 429
-    assert enter(client, member.email) == 429, "not even the right one"
-    assert enter(client, member.email, address="198.51.100.7") == 302, "the person, from elsewhere"
-
-
-def test_lock_opens_after_its_time(member: User) -> None:
-    for _attempt in range(lockout.MOST_FOR_PAIR + 1):
-        enter(Client(), member.email, "guess")
-    SignInFailure.objects.update(created_at=timezone.now() - lockout.WINDOW - timedelta(seconds=1))
-    assert enter(Client(), member.email) == 302
-
-
-def test_many_accounts_guessed_from_one_place_lock_that_place(member: User) -> None:
-    assert lockout.begin_attempt(member.email, "192.0.2.1") is not None
-    for number in range(lockout.MOST_FOR_ADDRESS):
-        lockout.begin_attempt(f"guess{number}@example.org", "192.0.2.1")
-    assert lockout.begin_attempt("guess@example.org", "192.0.2.1") is None
-    assert lockout.begin_attempt("guess@example.org", "192.0.2.2") is not None
-
-
-def test_one_account_guessed_from_many_places_is_locked(member: User) -> None:
-    for number in range(lockout.MOST_FOR_ACCOUNT):
-        assert lockout.begin_attempt(member.email, f"192.0.2.{number}") is not None
-    assert lockout.begin_attempt(member.email, "198.51.100.1") is None
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "is_same"),
-    [
-        ("2001:db8::1", "2001:db8::ffff", True),
-        ("2001:db8::1", "2001:db8:0:1::1", False),
-        ("::ffff:192.0.2.1", "192.0.2.1", True),
-        ("", "192.0.2.1", False),
-    ],
-)
-def test_addresses_of_one_network_are_one_place(member: User, one: str, other: str, is_same: bool) -> None:
-    for _attempt in range(lockout.MOST_FOR_PAIR):
-        lockout.begin_attempt(member.email, one)
-    assert (lockout.begin_attempt(member.email, other) is None) == is_same
-
-
-def test_what_is_typed_at_the_door_is_not_kept(member: User) -> None:
-    enter(Client(), "my.secret@example.org", "guess")
-    assert "secret" not in SignInFailure.objects.get().account
-
-
-def test_success_forgets_earlier_mistakes(member: User) -> None:
-    enter(Client(), member.email, "guess")
-    enter(Client(), member.email)
-    assert not SignInFailure.objects.exists()
 
 
 @pytest.mark.parametrize(
