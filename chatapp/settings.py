@@ -38,6 +38,7 @@ INSTALLED_APPS = [
     "chatapp.searches",
     "chatapp.usage",
     "chatapp.evidence",
+    "chatapp.people",
     "uploads",
 ]
 

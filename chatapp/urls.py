@@ -15,4 +15,5 @@ urlpatterns = [
     path("", include("chatapp.searches.urls")),
     path("", include("chatapp.evidence.urls")),
     path("", include("chatapp.usage.urls")),
+    path("", include("chatapp.people.urls")),
 ]

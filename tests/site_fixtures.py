@@ -1,4 +1,4 @@
-"""The people of every story and what they own: an owner of the site, a member, an outsider.
+"""The people of every story and what they own: an owner of the site, an admin, a member, an outsider.
 
 `conversation` belongs to the member; the outsider has an account and no right to it, and nor has the site's owner.
 """
@@ -43,6 +43,11 @@ def make_person(name: str, role: Role = Role.MEMBER) -> User:
 @pytest.fixture
 def owner(db: None) -> User:
     return make_person("Olga", Role.OWNER)
+
+
+@pytest.fixture
+def admin(db: None) -> User:
+    return make_person("Ada", Role.ADMIN)
 
 
 @pytest.fixture

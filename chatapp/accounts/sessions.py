@@ -8,11 +8,13 @@ from uuid import UUID
 from django.contrib.auth import login, update_session_auth_hash
 from django.contrib.sessions.models import Session
 from django.db import transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.utils import timezone
 
 from chatapp.accounts.models import SignIn, User
+from chatapp.accounts.signals import announce_rights
 
 SEEN_EVERY = timedelta(minutes=5)  # "last seen" is for people: finer would be a write a request
 
@@ -79,18 +81,28 @@ def list_sessions(user: User, current_key: str | None) -> list[SessionRow]:
 def end_session(user: User, sign_in_id: UUID) -> bool:
     """End one of this person's own sessions; False where it is not theirs or gone."""
     ended, _ = Session.objects.filter(sign_in__id=sign_in_id, sign_in__user=user).delete()
+    announce_rights(user.pk)
     return ended > 0
 
 
 def end_others(user: User, current_key: str | None) -> int:
-    sessions = Session.objects.filter(sign_in__user=user).exclude(session_key=current_key)
-    num_ended = sessions.count()
-    sessions.delete()
-    return num_ended
+    return _end(user, Session.objects.filter(sign_in__user=user).exclude(session_key=current_key))
+
+
+def end_all(user: User) -> int:
+    """Everywhere, here too; their open sockets close at once."""
+    return _end(user, Session.objects.filter(sign_in__user=user))
 
 
 def mark_seen(session_key: str) -> None:
     SignIn.objects.filter(session_id=session_key, last_seen_at__lt=Now() - SEEN_EVERY).update(last_seen_at=Now())
+
+
+def _end(user: User, sessions: QuerySet[Session]) -> int:
+    num_ended = sessions.count()
+    sessions.delete()
+    announce_rights(user.pk)
+    return num_ended
 
 
 def _record(request: HttpRequest, user: User) -> None:

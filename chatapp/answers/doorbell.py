@@ -42,6 +42,11 @@ async def ring_list(user_id: UUID) -> None:
     await _ring(person_group(user_id), {"type": "list.changed"})
 
 
+async def ring_person(user_id: UUID) -> None:
+    """Their session may have ended, or what they may read is not what it was: their sockets ask again."""
+    await _ring(person_group(user_id), {"type": "rights.changed"})
+
+
 def ring_conversation_blocking(conversation_id: UUID) -> None:
     async_to_sync(ring_conversation)(conversation_id)
 
@@ -52,6 +57,10 @@ def ring_rights_blocking(conversation_id: UUID) -> None:
 
 def ring_list_blocking(user_id: UUID) -> None:
     async_to_sync(ring_list)(user_id)
+
+
+def ring_person_blocking(user_id: UUID) -> None:
+    async_to_sync(ring_person)(user_id)
 
 
 def ring_runner(word: str, answer_id: UUID) -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
+from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
 
@@ -11,14 +13,15 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from chatapp.accounts.models import User
+from chatapp.accounts.models import Group, Role, User
 from chatapp.answers.models import Answer, Status
 from chatapp.conversations.models import Conversation, Message
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence
 from chatapp.files.models import Attachment
+from chatapp.people.models import Invitation
 from tests.file_fixtures import collect, give, make_collection
-from tests.site_fixtures import signed_in
+from tests.site_fixtures import make_person, signed_in
 
 PAGE = {"headers": {"accept": "text/html"}}
 SIGN_IN = "sign-in"  # a redirect to the door
@@ -92,6 +95,21 @@ ROUTES = {
     "share_collection": Route("POST", 404, 400, 404),  # with whom is not said
     "end_share": Route("POST", 404, 400, 404),
     "take_out": Route("POST", 404, 302, 404),
+    # The team's pages are there for its keepers alone; the person and the member of the group is the outsider.
+    "team": Route("GET", 200, 404, 404),
+    "person": Route("GET", 200, 404, 404),
+    "change_role": Route("POST", 302, 404, 404, data=(("role", "guest"),)),
+    "suspend_person": Route("POST", 302, 404, 404),
+    "reactivate_person": Route("POST", 302, 404, 404),
+    "make_invitation": Route("POST", 422, 404, 404),
+    "revoke_invitation": Route("POST", 302, 404, 404),
+    "join": Route("GET", 200, 200, 200, 200),
+    "make_group": Route("POST", 302, 404, 404, data=(("name", "Deck"),)),
+    "group": Route("GET", 200, 404, 404),
+    "rename_group": Route("POST", 302, 404, 404, data=(("name", "Deck"),)),
+    "add_member": Route("POST", 302, 404, 404, data=(("person", "{person}"),)),
+    "remove_member": Route("POST", 302, 404, 404, data=(("person", "{person}"),)),
+    "delete_group": Route("POST", 302, 404, 404),
 }
 PEOPLE = ("owner", "member", "outsider", "anonymous")
 
@@ -105,7 +123,9 @@ def named_routes(resolver: URLResolver | None = None) -> Iterator[URLPattern]:
 
 
 @pytest.fixture
-def things(conversation: Conversation, endpoint: Endpoint, member: User, file_store: Path) -> dict[str, object]:
+def things(
+    conversation: Conversation, endpoint: Endpoint, member: User, outsider: User, file_store: Path
+) -> dict[str, object]:
     question = Message.objects.create(conversation=conversation, role="user", author=member, text="High tide?")
     reply = Message.objects.create(conversation=conversation, role="assistant", parent=question, text="At noon.")
     answer = Answer.objects.create(
@@ -119,6 +139,18 @@ def things(conversation: Conversation, endpoint: Endpoint, member: User, file_st
     source = {"source_id": upload.reading_id, "source_sha256": upload.blob_id, "name": upload.name, "place": place}
     evidence = Evidence.objects.create(answer=answer, number=1, upload=upload, **source)
     values |= {"upload_id": upload.pk, "collection_id": collection.pk, "evidence_id": evidence.pk}
+    group = Group.objects.create(name="Pilots")
+    group.members.add(outsider)
+    values |= {"person_id": outsider.pk, "group_id": group.pk}
+    keeper = make_person("Ada", Role.ADMIN)
+    invitation = Invitation.objects.create(
+        token_hash=sha256(b"guess").hexdigest(),
+        role=Role.MEMBER,
+        made_by=keeper,
+        max_uses=1,
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    values |= {"invitation_id": invitation.pk}
     return values | {"endpoint_id": endpoint.pk, "token": "guess", "language": "de"}
 
 
@@ -127,7 +159,7 @@ def ask(client: Client, name: str, things: dict[str, object]) -> HttpResponse:
     pattern = next(pattern for pattern in named_routes() if pattern.name == name)
     arguments = {key: things[key] for key in pattern.pattern.converters}
     url = reverse(name, kwargs=arguments)
-    named = {"message": things["message_id"], "conversation": things["conversation_id"]}
+    named = {each: things[f"{each}_id"] for each in ("message", "conversation", "person")}
     data = {key: value.format(**named) for key, value in route.data}
     return client.get(url, **PAGE) if route.method == "GET" else client.post(url, data, **PAGE)
 
@@ -180,7 +212,7 @@ def test_write_takes_neither_get_nor_a_post_without_its_token(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize("name", ["sign_in", "welcome", "new_endpoint", "endpoint", "try_endpoint"])
+@pytest.mark.parametrize("name", ["sign_in", "welcome", "join", "new_endpoint", "endpoint", "try_endpoint"])
 def test_form_pages_take_no_post_without_their_token(name: str, things: dict[str, object], owner: User) -> None:
     pattern = next(pattern for pattern in named_routes() if pattern.name == name)
     strict = Client(enforce_csrf_checks=True)
