@@ -1,8 +1,10 @@
 """What the pages of the team take."""
 
 from typing import Any
+from uuid import UUID
 
 from django import forms
+from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from chatapp.accounts.forms import WelcomeForm
@@ -51,3 +53,57 @@ class InvitationForm(LookMixin, forms.Form):
 
 class JoinForm(WelcomeForm):
     """The same as for the first account: name, email, password."""
+
+
+DELETE = "delete"
+
+
+class RemoveForm(LookMixin, forms.Form):
+    """Who takes over; nothing is chosen beforehand, because one of the choices cannot be undone."""
+
+    heir = forms.ChoiceField(label=_("What they own"))
+
+    def __init__(self, heirs: "QuerySet[User]", data: Any = None) -> None:
+        super().__init__(data)
+        field = self.fields["heir"]
+        assert isinstance(field, forms.ChoiceField)
+        field.choices = [
+            ("", _("Choose what becomes of it")),
+            *((str(heir.pk), _("goes to %(name)s") % {"name": f"{heir.name} ({heir.email})"}) for heir in heirs),
+            (DELETE, _("is deleted")),
+        ]
+
+    def heir_id(self) -> UUID | None:
+        """None to delete. The form is valid."""
+        chosen: str = self.cleaned_data["heir"]
+        return None if chosen == DELETE else UUID(chosen)
+
+
+class LeaveForm(RemoveForm):
+    """With the password once more, or with the email where there is none."""
+
+    password = forms.CharField(
+        label=_("Password"),
+        max_length=1000,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+    )
+    email = forms.CharField(label=_("Your email, to confirm"), max_length=254)
+
+    def __init__(self, person: User, heirs: "QuerySet[User]", data: Any = None) -> None:
+        super().__init__(heirs, data)
+        self.person = person
+        self.fields["heir"].label = _("What you own")
+        del self.fields["email" if person.has_usable_password() else "password"]
+
+    def clean_password(self) -> str:
+        password: str = self.cleaned_data["password"]
+        if not self.person.check_password(password):
+            raise forms.ValidationError(_("This is not your current password."))
+        return password
+
+    def clean_email(self) -> str:
+        email: str = self.cleaned_data["email"]
+        if email.casefold() != self.person.email.casefold():
+            raise forms.ValidationError(_("This is not the email of your account."))
+        return email

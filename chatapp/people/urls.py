@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from chatapp.people import inviting, views
+from chatapp.people import goodbye, inviting, views
 
 urlpatterns = [
     path("people", views.show_team, name="team"),
@@ -10,6 +10,8 @@ urlpatterns = [
     path("people/<uuid:person_id>/role", views.change_role, name="change_role"),
     path("people/<uuid:person_id>/suspend", views.suspend_person, name="suspend_person"),
     path("people/<uuid:person_id>/reactivate", views.reactivate_person, name="reactivate_person"),
+    path("people/<uuid:person_id>/remove", goodbye.remove_person, name="remove_person"),
+    path("account/leave", goodbye.leave, name="leave"),
     path("people/invitations", inviting.make_invitation, name="make_invitation"),
     path("people/invitations/<uuid:invitation_id>/revoke", inviting.revoke_invitation, name="revoke_invitation"),
     path("join/<str:token>", inviting.join, name="join"),

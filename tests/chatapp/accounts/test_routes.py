@@ -101,6 +101,8 @@ ROUTES = {
     "change_role": Route("POST", 302, 404, 404, data=(("role", "guest"),)),
     "suspend_person": Route("POST", 302, 404, 404),
     "reactivate_person": Route("POST", 302, 404, 404),
+    "remove_person": Route("GET", 200, 404, 404),
+    "leave": Route("GET", 200, 200, 200),
     "make_invitation": Route("POST", 422, 404, 404),
     "revoke_invitation": Route("POST", 302, 404, 404),
     "join": Route("GET", 200, 200, 200, 200),
