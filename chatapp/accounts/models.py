@@ -84,6 +84,41 @@ class SignIn(models.Model):
     last_seen_at = models.DateTimeField(db_default=Now())
 
 
+class CodeApp(models.Model):
+    """An app that shows codes (TOTP). Counts from its confirmation on; `last_step` is never accepted again."""
+
+    user = models.OneToOneField(User, on_delete=models.CASCADE, primary_key=True, related_name="code_app")
+    secret = models.BinaryField()  # sealed
+    last_step = models.BigIntegerField(default=0)
+    confirmed_at = models.DateTimeField(null=True, blank=True)
+
+
+class RecoveryCode(models.Model):
+    """A code for when the app is lost, as a keyed hash; gone once it was used."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="recovery_codes")
+    code_hash = models.CharField(max_length=64)
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["user", "code_hash"], name="recovery_code_once"),)
+
+
+class Passkey(models.Model):
+    """A key that signs in without a password. `public_data` is WebAuthn's attested credential data."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="passkeys")
+    name = models.CharField(max_length=100)
+    credential_id = models.BinaryField(unique=True)
+    public_data = models.BinaryField()
+    sign_count = models.BigIntegerField()
+    created_at = models.DateTimeField(db_default=Now())
+    last_used_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("created_at",)
+
+
 class Throttle(models.Model):
     """How often something has failed under one key (a keyed hash), and until when it may not be tried again."""
 

@@ -12,7 +12,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp.accounts import entering, preferences, sessions, welcome
+from chatapp.accounts import codes, entering, passkeys, preferences, sessions, welcome
 from chatapp.accounts.forms import EndSessionForm, PasswordForm, PreferencesForm, ProfileForm, SignInForm, WelcomeForm
 from chatapp.accounts.models import User
 from chatapp.accounts.strings import read_strings
@@ -35,7 +35,7 @@ def sign_in(request: HttpRequest) -> HttpResponse:
             form.add_error(None, locked.message)
             return _door(request, form, locked)
         if user is not None:
-            return entering.let_in(request, user, redirect(_next(request)))
+            return entering.go_on(request, user, _next(request))
         form.add_error(None, _("Email or password is wrong."))
     return _door(request, form)
 
@@ -127,7 +127,12 @@ def javascript_strings(request: HttpRequest, language: str) -> HttpResponse:
 
 
 def _door(request: HttpRequest, form: SignInForm, locked: Locked | None = None) -> HttpResponse:
-    context = {"form": form, "next": _next(request), "nobody_yet": not welcome.has_people()}
+    context = {
+        "form": form,
+        "next": _next(request),
+        "nobody_yet": not welcome.has_people(),
+        "has_passkeys": bool(passkeys.host_of(request)),
+    }
     response = render(request, "accounts/sign_in.html", context, status=locked.status if locked else 200)
     if locked:
         response.headers["Retry-After"] = str(locked.wait_s)
@@ -136,7 +141,16 @@ def _door(request: HttpRequest, form: SignInForm, locked: Locked | None = None) 
 
 def _account_page(request: HttpRequest, profile: ProfileForm, password: PasswordForm) -> HttpResponse:
     rows = sessions.list_sessions(viewer(request), request.session.session_key)
-    context = {"profile": profile, "password": password, "sessions": rows}
+    person = viewer(request)
+    context = {
+        "profile": profile,
+        "password": password,
+        "sessions": rows,
+        "has_codes": codes.is_on(person),
+        "num_recovery_codes": codes.num_recovery_codes(person),
+        "passkeys": person.passkeys.all(),
+        "passkey_host": passkeys.host_of(request),
+    }
     status = 422 if profile.errors or password.errors else 200
     return render(request, "accounts/account.html", context, status=status)
 

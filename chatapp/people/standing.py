@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 from django.utils.translation import gettext_lazy as _
 
+from chatapp.accounts import codes
 from chatapp.accounts.models import Role, User
 from chatapp.accounts.sessions import end_all
 from chatapp.accounts.signals import announce_rights
@@ -52,6 +53,15 @@ def reactivate(viewer: User, person_id: UUID) -> User:
         person.is_active = True
         person.save(update_fields=["is_active"])
     logger.info("person %s reactivated by=%s", person.pk, viewer.pk)
+    return person
+
+
+def reset_codes(viewer: User, person_id: UUID) -> User:
+    """For somebody who has lost phone and recovery codes; their password stays. Raises NotFound, ChatError."""
+    with transaction.atomic():
+        _keeper, person = hold(viewer, person_id)
+        codes.switch_off(person)
+    logger.info("person %s second step reset by=%s", person.pk, viewer.pk)
     return person
 
 

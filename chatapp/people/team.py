@@ -9,6 +9,7 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Count, Max, Q, QuerySet
 from django.utils import timezone
 
+from chatapp.accounts import codes
 from chatapp.accounts.models import Group, User
 from chatapp.errors import NotFound
 from chatapp.people.groups import groups
@@ -30,6 +31,7 @@ class PersonCard:
     groups: list[Group]
     roles: list[str]  # that the viewer may give them; empty where they may not be touched
     is_self: bool
+    has_codes: bool
 
     @property
     def may_touch(self) -> bool:
@@ -82,6 +84,7 @@ def read_person(viewer: User, person_id: UUID) -> PersonCard:
         groups=list(person.teams.order_by("name")),
         roles=[role.value for role in grantable(viewer)] if may_touch(viewer, person) else [],
         is_self=person.pk == viewer.pk,
+        has_codes=codes.is_on(person),
     )
 
 

@@ -10,6 +10,7 @@ urlpatterns = [
     path("people/<uuid:person_id>/role", views.change_role, name="change_role"),
     path("people/<uuid:person_id>/suspend", views.suspend_person, name="suspend_person"),
     path("people/<uuid:person_id>/reactivate", views.reactivate_person, name="reactivate_person"),
+    path("people/<uuid:person_id>/reset-codes", views.reset_codes, name="reset_codes"),
     path("people/<uuid:person_id>/remove", goodbye.remove_person, name="remove_person"),
     path("account/leave", goodbye.leave, name="leave"),
     path("people/invitations", inviting.make_invitation, name="make_invitation"),

@@ -76,6 +76,16 @@ def reactivate_person(request: HttpRequest, person_id: UUID) -> HttpResponse:
 
 @keepers_only
 @require_POST
+def reset_codes(request: HttpRequest, person_id: UUID) -> HttpResponse:
+    def act() -> str:
+        person = standing.reset_codes(viewer(request), person_id)
+        return _("%(name)s signs in without a second step until they set up a new one.") % {"name": person.name}
+
+    return done(request, act, "person", person_id)
+
+
+@keepers_only
+@require_POST
 def make_group(request: HttpRequest) -> HttpResponse:
     def act() -> str:
         groups.make(viewer(request), _name(request))

@@ -13,7 +13,7 @@ from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from django.utils import timezone
 
-from chatapp.accounts.models import Group, Role, User
+from chatapp.accounts.models import Group, Passkey, Role, User
 from chatapp.answers.models import Answer, Status
 from chatapp.conversations.models import Conversation, Message
 from chatapp.endpoints.models import Endpoint
@@ -42,6 +42,15 @@ class Route:
 # The conversation is the member's: neither the owner of the site nor the outsider may know of it.
 ROUTES = {
     "sign_in": Route("GET", 302, 302, 302, 200),
+    "enter_code": Route("GET", 302, 302, 302, 302),  # to the first step
+    "begin_passkey_sign_in": Route("POST", 200, 200, 200, 200),
+    "passkey_sign_in": Route("POST", 400, 400, 400, 400),
+    "set_up_codes": Route("GET", 200, 200, 200),
+    "renew_recovery_codes": Route("POST", 302, 302, 302),
+    "switch_off_codes": Route("POST", 302, 302, 302),
+    "begin_passkey": Route("POST", 400, 400, 400),
+    "add_passkey": Route("POST", 400, 400, 400),
+    "delete_passkey": Route("POST", 404, 302, 404),
     "sign_out": Route("POST", 302, 302, 302),
     "welcome": Route("GET", 404, 404, 404, 404),
     "account": Route("GET", 200, 200, 200),
@@ -101,6 +110,7 @@ ROUTES = {
     "change_role": Route("POST", 302, 404, 404, data=(("role", "guest"),)),
     "suspend_person": Route("POST", 302, 404, 404),
     "reactivate_person": Route("POST", 302, 404, 404),
+    "reset_codes": Route("POST", 302, 404, 404),
     "remove_person": Route("GET", 200, 404, 404),
     "leave": Route("GET", 200, 200, 200),
     "make_invitation": Route("POST", 422, 404, 404),
@@ -152,7 +162,8 @@ def things(
         max_uses=1,
         expires_at=timezone.now() + timedelta(days=1),
     )
-    values |= {"invitation_id": invitation.pk}
+    passkey = Passkey.objects.create(user=member, name="Phone", credential_id=b"1", public_data=b"", sign_count=0)
+    values |= {"invitation_id": invitation.pk, "passkey_id": passkey.pk}
     return values | {"endpoint_id": endpoint.pk, "token": "guess", "language": "de"}
 
 
@@ -163,7 +174,9 @@ def ask(client: Client, name: str, things: dict[str, object]) -> HttpResponse:
     url = reverse(name, kwargs=arguments)
     named = {each: things[f"{each}_id"] for each in ("message", "conversation", "person")}
     data = {key: value.format(**named) for key, value in route.data}
-    return client.get(url, **PAGE) if route.method == "GET" else client.post(url, data, **PAGE)
+    # By its name: a bare address has no passkeys.
+    page = {"headers": {"accept": "text/html", "host": "localhost"}}
+    return client.get(url, **page) if route.method == "GET" else client.post(url, data, **page)
 
 
 def test_every_route_is_in_the_table() -> None:
