@@ -12,6 +12,9 @@ from urllib.parse import urlsplit
 
 ROOT = Path(__file__).resolve().parent.parent
 Storage = Literal["disk", "s3"]
+Newcomers = Literal["nobody", "guest", "member"]
+
+_LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})  # no wire that anybody could listen on
 
 # Names that other processes of ours read (ops/, inference/): known here so that a typo still stops the start.
 _READ_ELSEWHERE = frozenset({"SONDE_TORCH_INDEX"})
@@ -34,6 +37,30 @@ class S3:
     region: str
     access_key: str
     secret_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Oidc:
+    """A provider of OpenID Connect that people may sign in with."""
+
+    issuer: str
+    client_id: str
+    client_secret: str
+    name: str  # on the button
+    newcomers: Newcomers  # what becomes of people who have no account here
+
+
+@dataclass(frozen=True, slots=True)
+class Ldap:
+    """A directory that is asked about the passwords of people who have none here."""
+
+    url: str
+    ca_file: str
+    bind_dn: str
+    bind_password: str
+    base: str
+    filter: str  # {email} in it is what was typed, escaped
+    newcomers: Newcomers
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +91,8 @@ class Config:
     parse_memory_mb: int
     storage: Storage
     s3: S3 | None  # with storage "s3"
+    oidc: Oidc | None  # with an issuer
+    ldap: Ldap | None  # with a URL
 
 
 class Reader:
@@ -95,6 +124,13 @@ class Reader:
             if raw == known:
                 return known  # type: ignore[no-any-return]
         raise ConfigError(f"{name}={raw!r} must be one of {', '.join(get_args(Storage))}")
+
+    def newcomers(self, name: str) -> Newcomers:
+        raw = self.text(name, "nobody")
+        for known in get_args(Newcomers):
+            if raw == known:
+                return known  # type: ignore[no-any-return]
+        raise ConfigError(f"{name}={raw!r} must be one of {', '.join(get_args(Newcomers))}")
 
     def words(self, name: str) -> tuple[str, ...]:
         return tuple(word for word in self.text(name, "").replace(",", " ").split() if word)
@@ -173,6 +209,8 @@ def _read(read: Reader) -> Config:
         parse_memory_mb=read.integer("SONDE_PARSE_MEMORY_MB", 2048, 256, 65_536),
         storage=read.storage("SONDE_STORAGE"),
         s3=_read_s3(read),
+        oidc=_read_oidc(read),
+        ldap=_read_ldap(read),
     )
 
 
@@ -197,3 +235,44 @@ def _read_s3(read: Reader) -> S3 | None:
     if not s3.bucket:
         raise ConfigError("SONDE_S3_BUCKET is missing; SONDE_STORAGE=s3 needs a bucket")
     return s3
+
+
+def _read_oidc(read: Reader) -> Oidc | None:
+    oidc = Oidc(
+        issuer=read.text("SONDE_OIDC_ISSUER", "").rstrip("/"),
+        client_id=read.text("SONDE_OIDC_CLIENT_ID", ""),
+        client_secret=read.secret("SONDE_OIDC_CLIENT_SECRET", ""),
+        name=read.text("SONDE_OIDC_NAME", ""),
+        newcomers=read.newcomers("SONDE_OIDC_NEWCOMERS"),
+    )
+    if not oidc.issuer:
+        return None
+    parts = urlsplit(oidc.issuer)
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in _LOOPBACK):
+        raise ConfigError(f"SONDE_OIDC_ISSUER={oidc.issuer!r} must start with https://")
+    if not oidc.client_id:
+        raise ConfigError("SONDE_OIDC_CLIENT_ID is missing; SONDE_OIDC_ISSUER needs the id that the provider gave")
+    return oidc
+
+
+def _read_ldap(read: Reader) -> Ldap | None:
+    ldap = Ldap(
+        url=read.text("SONDE_LDAP_URL", ""),
+        ca_file=read.text("SONDE_LDAP_CA", ""),
+        bind_dn=read.text("SONDE_LDAP_BIND_DN", ""),
+        bind_password=read.secret("SONDE_LDAP_BIND_PASSWORD", ""),
+        base=read.text("SONDE_LDAP_BASE", ""),
+        filter=read.text("SONDE_LDAP_FILTER", "(mail={email})"),
+        newcomers=read.newcomers("SONDE_LDAP_NEWCOMERS"),
+    )
+    if not ldap.url:
+        return None
+    if urlsplit(ldap.url).scheme not in ("ldap", "ldaps") or not urlsplit(ldap.url).hostname:
+        raise ConfigError(f"SONDE_LDAP_URL={ldap.url!r} must be ldaps://host or ldap://host (with StartTLS)")
+    if not ldap.base:
+        raise ConfigError(
+            "SONDE_LDAP_BASE is missing; SONDE_LDAP_URL needs where people are: ou=people,dc=example,dc=org"
+        )
+    if "{email}" not in ldap.filter:
+        raise ConfigError(f"SONDE_LDAP_FILTER={ldap.filter!r} must have {{email}} in it")
+    return ldap

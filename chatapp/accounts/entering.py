@@ -4,14 +4,18 @@ import logging
 import time
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.contrib.auth import authenticate
+from django.db.models import Value
+from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.utils.crypto import constant_time_compare
 
-from chatapp.accounts import codes, lockout, sessions
+from chatapp.accounts import codes, directory, identities, lockout, sessions
 from chatapp.accounts.models import User
 from chatapp.accounts.throttle import Locked
+from chatapp.config import Ldap
 
 logger = logging.getLogger(__name__)
 
@@ -26,17 +30,27 @@ class Pending:
 
 
 def check_password(request: HttpRequest, email: str, password: str) -> User | None:
-    """The active person whose password this is. Takes as long for an unknown address. Raises Locked."""
+    """The active person whose password this is. Takes as long for an unknown address. Raises Locked, Stranger."""
     try:
         attempt = lockout.begin_attempt(email, address_of(request), request.COOKIES.get(lockout.COOKIE, ""))
     except Locked as locked:
         logger.warning("sign-in locked for %d s, address %s", locked.wait_s, address_of(request))
         raise
-    user = authenticate(request, username=email, password=password)
+    user = authenticate(request, username=email, password=password) or _ask_directory(email, password)
     if not isinstance(user, User):
         return None
     lockout.forgive(attempt)
     return user
+
+
+def _ask_directory(email: str, password: str) -> User | None:
+    """About people who have no password here. Raises Stranger: the password is right, and they may not come in."""
+    directory_config: Ldap | None = settings.CONFIG.ldap
+    here = User.objects.alias(folded=Lower("email")).filter(folded=Lower(Value(email))).first()
+    if directory_config is None or (here is not None and here.has_usable_password()):
+        return None
+    known = directory.find(directory_config, email, password)
+    return identities.person_for(known, directory_config.newcomers) if known else None
 
 
 def go_on(request: HttpRequest, user: User, way_on: str) -> HttpResponse:

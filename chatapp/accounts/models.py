@@ -84,6 +84,18 @@ class SignIn(models.Model):
     last_seen_at = models.DateTimeField(db_default=Now())
 
 
+class Identity(models.Model):
+    """Who a person is elsewhere: `source` is an issuer of OpenID Connect, or a directory; `subject` its own id."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="identities")
+    source = models.CharField(max_length=255)
+    subject = models.CharField(max_length=255)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=["source", "subject"], name="identity_once"),)
+
+
 class CodeApp(models.Model):
     """An app that shows codes (TOTP). Counts from its confirmation on; `last_step` is never accepted again."""
 

@@ -2,13 +2,17 @@
 
 from django.urls import path
 
-from chatapp.accounts import code_pages, passkey_pages, views
+from chatapp.accounts import code_pages, oidc_pages, passkey_pages, views
 
 urlpatterns = [
     path("sign-in", views.sign_in, name="sign_in"),
     path("sign-in/code", code_pages.enter_code, name="enter_code"),
     path("sign-in/passkey/begin", passkey_pages.begin_entering, name="begin_passkey_sign_in"),
     path("sign-in/passkey", passkey_pages.enter, name="passkey_sign_in"),
+    path("sign-in/oidc", oidc_pages.begin, name="oidc"),
+    path("sign-in/oidc/callback", oidc_pages.callback, name="oidc_callback"),
+    path("account/oidc/connect", oidc_pages.connect, name="connect_oidc"),
+    path("account/oidc/disconnect", oidc_pages.disconnect, name="disconnect_oidc"),
     path("sign-out", views.sign_out, name="sign_out"),
     path("welcome/<str:token>", views.welcome_owner, name="welcome"),
     path("account", views.account, name="account"),

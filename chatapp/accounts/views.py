@@ -12,8 +12,9 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
-from chatapp.accounts import codes, entering, passkeys, preferences, sessions, welcome
+from chatapp.accounts import codes, entering, oidc, passkeys, preferences, sessions, welcome
 from chatapp.accounts.forms import EndSessionForm, PasswordForm, PreferencesForm, ProfileForm, SignInForm, WelcomeForm
+from chatapp.accounts.identities import Stranger
 from chatapp.accounts.models import User
 from chatapp.accounts.strings import read_strings
 from chatapp.accounts.throttle import Locked
@@ -34,6 +35,9 @@ def sign_in(request: HttpRequest) -> HttpResponse:
         except Locked as locked:
             form.add_error(None, locked.message)
             return _door(request, form, locked)
+        except Stranger as refused:
+            form.add_error(None, refused.message)
+            return _door(request, form)
         if user is not None:
             return entering.go_on(request, user, _next(request))
         form.add_error(None, _("Email or password is wrong."))
@@ -132,6 +136,7 @@ def _door(request: HttpRequest, form: SignInForm, locked: Locked | None = None) 
         "next": _next(request),
         "nobody_yet": not welcome.has_people(),
         "has_passkeys": bool(passkeys.host_of(request)),
+        "oidc_name": oidc.name_of(settings.CONFIG.oidc) if settings.CONFIG.oidc else "",
     }
     response = render(request, "accounts/sign_in.html", context, status=locked.status if locked else 200)
     if locked:
@@ -150,9 +155,21 @@ def _account_page(request: HttpRequest, profile: ProfileForm, password: Password
         "num_recovery_codes": codes.num_recovery_codes(person),
         "passkeys": person.passkeys.all(),
         "passkey_host": passkeys.host_of(request),
+        **_elsewhere(person),
     }
     status = 422 if profile.errors or password.errors else 200
     return render(request, "accounts/account.html", context, status=status)
+
+
+def _elsewhere(person: User) -> dict[str, object]:
+    """The provider that one can sign in with, and whether this person does."""
+    provider = settings.CONFIG.oidc
+    if provider is None:
+        return {}
+    return {
+        "oidc_name": oidc.name_of(provider),
+        "oidc_is_connected": person.identities.filter(source=provider.issuer).exists(),
+    }
 
 
 def _profile_form(user: User) -> ProfileForm:

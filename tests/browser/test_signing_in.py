@@ -3,10 +3,14 @@
 import re
 from collections.abc import Iterator
 
+import httpx
+import oidc_provider_mock
 import pyotp
 import pytest
 from playwright.sync_api import Browser, BrowserContext, CDPSession, Page, expect
 
+from ops.environment import free_ports
+from ops.services import Services
 from tests.browser.chat import Person
 from tests.browser.conftest import SCREENSHOTS
 from tests.browser.site import Site
@@ -149,3 +153,43 @@ def shoot(page: Page, name: str) -> None:
     assert overflow <= 0, f"{name} is wider than the window"
     SCREENSHOTS.mkdir(parents=True, exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}.png", full_page=True)
+
+
+def test_a_person_signs_in_with_openid_connect(browser: Browser, services: Services, site: Site) -> None:
+    """The content policy lets the browser go there and back; its forms could not."""
+    from chatapp.accounts.models import User
+
+    with oidc_provider_mock.run_server_in_thread() as provider:
+        issuer = f"http://localhost:{provider.server_port}"
+        email = new_email()
+        httpx.put(f"{issuer}/users/ana", json={"email": email, "email_verified": True}).raise_for_status()
+        settings = {
+            "SONDE_OIDC_ISSUER": issuer,
+            "SONDE_OIDC_CLIENT_ID": "sonde",
+            "SONDE_OIDC_CLIENT_SECRET": "secret",
+            "SONDE_OIDC_NAME": "Harbour office",
+        }
+        other = Site({**services.env, **settings}, free_ports(1)[0], services.data / "logs-oidc")
+        (services.data / "logs-oidc").mkdir(exist_ok=True)
+        other.start_web()
+        try:
+            other.wait_until_ready()
+            context = browser.new_context(base_url=other.url, locale="en-US", viewport={"width": 390, "height": 844})
+            page = context.new_page()
+            page.goto("/sign-in?next=/files")
+            shoot(page, "door-oidc")
+            page.get_by_role("link", name="Sign in with Harbour office").click()
+            expect(page).to_have_url(re.compile(f"^{issuer}"))
+            page.get_by_role("button", name="Deny").click()
+            expect(page.get_by_role("status").first).to_contain_text("Signing in there did not work.")
+            page.goto("/sign-in?next=/files")
+            page.get_by_role("link", name="Sign in with Harbour office").click()
+            page.locator("input[name=sub]").fill("ana")
+            page.get_by_role("button", name="Authorize").click()
+            expect(page).to_have_url(f"{other.url}/files")
+            page.goto("/account")
+            expect(page.get_by_text("You can sign in with Harbour office.")).to_be_visible()
+            context.close()
+        finally:
+            other.stop()
+    assert User.objects.get(email=email).identities.count() == 1

@@ -51,6 +51,11 @@ ROUTES = {
     "begin_passkey": Route("POST", 400, 400, 400),
     "add_passkey": Route("POST", 400, 400, 400),
     "delete_passkey": Route("POST", 404, 302, 404),
+    # Without a provider of OpenID Connect none of it is there: tests/chatapp/accounts/test_oidc.py has one.
+    "oidc": Route("GET", 404, 404, 404, 404),
+    "oidc_callback": Route("GET", 404, 404, 404, 404),
+    "connect_oidc": Route("POST", 404, 404, 404),
+    "disconnect_oidc": Route("POST", 302, 302, 302),
     "sign_out": Route("POST", 302, 302, 302),
     "welcome": Route("GET", 404, 404, 404, 404),
     "account": Route("GET", 200, 200, 200),
