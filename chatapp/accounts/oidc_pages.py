@@ -47,11 +47,11 @@ def connect(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def disconnect(request: HttpRequest) -> HttpResponse:
-    person = viewer(request)
+    person, provider = viewer(request), _provider()
     if not person.has_usable_password() and not person.passkeys.exists():
         messages.error(request, _("It is your only way in: set a password or add a passkey first."))
     else:
-        Identity.objects.filter(user=person, source=_provider().issuer).delete()
+        Identity.objects.filter(user=person, source=provider.issuer).delete()
     return redirect("account")
 
 

@@ -55,7 +55,7 @@ ROUTES = {
     "oidc": Route("GET", 404, 404, 404, 404),
     "oidc_callback": Route("GET", 404, 404, 404, 404),
     "connect_oidc": Route("POST", 404, 404, 404),
-    "disconnect_oidc": Route("POST", 302, 302, 302),
+    "disconnect_oidc": Route("POST", 404, 404, 404),
     "sign_out": Route("POST", 302, 302, 302),
     "welcome": Route("GET", 404, 404, 404, 404),
     "account": Route("GET", 200, 200, 200),
