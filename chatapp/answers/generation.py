@@ -23,7 +23,7 @@ from chatapp.answers.log import FencedOut
 from chatapp.answers.models import Answer, Status
 from chatapp.answers.patience import Patience, Tries
 from chatapp.answers.progress import Progress
-from chatapp.answers.questions import CannotAnswer, Loaded, Prepared, load, prepare, tell_rounds, to_json
+from chatapp.answers.questions import CannotAnswer, Loaded, Prepared, has_tools, load, prepare, tell_rounds, to_json
 from chatapp.answers.rounds import round_of
 from chatapp.answers.services import emit_ended
 from chatapp.answers.snapshots import Ending, end_answer, failed, save_request
@@ -162,7 +162,7 @@ class Generation(Claimed):
         """Asks, round by round as long as the model wants something computed, until it has answered."""
         while True:
             if prepared.rounds:
-                await self._steps.answer_calls(prepared)
+                await self._steps.answer_calls(loaded, prepared)
                 prepared = self._prepared = await self.patiently(in_thread, tell_rounds, loaded, prepared)
             completed = await self._ask(prepared, progress)
             if completed is None:
@@ -258,7 +258,7 @@ class Generation(Claimed):
     async def _finish(self, completed: Completed, prepared: Prepared, progress: Progress) -> Ending:
         # The one request held the prompt, and no prefix of ours.
         is_whole = self._round_tries == 1 and self.claim.fence == 1
-        if completed.usage and is_whole and "tables" not in prepared.request:  # the tools were in the prompt as well
+        if completed.usage and is_whole and not has_tools(prepared.request):  # they were in the prompt as well
             await self.patiently(
                 in_thread,
                 learn_characters_per_token,

@@ -5,14 +5,13 @@ What was asked is kept by message id and hash, so that a takeover and a replay a
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date
 from typing import Any, TypedDict
 from uuid import UUID
 
 from django.db import transaction
-from django.utils import timezone
 
 from chatapp.answers.claims import Claim, held_by
+from chatapp.answers.deep import deep_offered, is_over, tools_of_web, words_of_searches
 from chatapp.answers.events import Position, Wire, utf16_length
 from chatapp.answers.gathering import attempt_before, keep_reading, read_files
 from chatapp.answers.history import Said, history_above, numbers_of_pages, turns_of
@@ -28,9 +27,9 @@ from chatapp.answers.long_reading import (
 from chatapp.answers.models import Answer
 from chatapp.answers.pictures import PICTURE_TOKENS, pictures_of, seen_among
 from chatapp.answers.progress import Progress
-from chatapp.answers.rounds import Round, TablesOffered, is_spent, may_call, told_rounds
+from chatapp.answers.rounds import DeepOffered, Round, TablesOffered, is_spent, may_call, most_calls, told_rounds
 from chatapp.answers.snapshots import text_sha256
-from chatapp.answers.sources import SHORT_QUESTION, Plan, passages_of, query_of, without_words_on_pictures
+from chatapp.answers.sources import Plan, passages_of, query_of, without_words_on_pictures
 from chatapp.answers.tables import (
     Described,
     Spreadsheet,
@@ -48,14 +47,12 @@ from chatapp.context.messages import ChatMessage
 from chatapp.context.sources import RULES, Mode, Sources, without_marks
 from chatapp.context.web import cost
 from chatapp.conversations.models import Message
-from chatapp.endpoints.dialects import Question, Target
+from chatapp.endpoints.dialects import Question, Target, Tool, ToolChoice
 from chatapp.endpoints.models import Endpoint
 from chatapp.endpoints.secrets import KeyUnreadable
 from chatapp.endpoints.services import target_of
 from chatapp.evidence.selectors import frozen_drafts, frozen_pages
-from chatapp.searches.models import Search
 from chatapp.searches.setting import web_setting
-from search.web.mentioned import urls_in, without_urls
 
 # No date and no name: the same for every question, so that prompt caches keep it.
 SYSTEM = "You are a helpful assistant. Answer in the language of the question, in Markdown; write formulas in LaTeX."
@@ -96,6 +93,7 @@ class Request(TypedDict, total=False):
     notes: list[str]
     web: WebGiven | None
     tables: TablesOffered
+    deep: DeepOffered
     rounds: list[Round]  # of tools called and their results, the last one perhaps still waited for
     aside_tokens: tuple[int, int]  # prompt and completion of what was asked for notes, and in earlier rounds
     sent: bool  # the endpoint may have begun to work on it
@@ -150,7 +148,11 @@ class Prepared:
     @property
     def may_compute(self) -> bool:
         """Whether calls of the model are answered, be it by the word that there were too many."""
-        return "tables" in self.request and not is_spent(self.rounds)
+        return has_tools(self.request) and not is_spent(self.rounds, most_calls(self.request.get("deep")))
+
+
+def has_tools(request: Request) -> bool:
+    return "tables" in request or "deep" in request
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,35 +168,6 @@ class Aside:
         answer = self.reading.answer
         messages = (ChatMessage("system", self.system), ChatMessage("user", task.question))
         return Question(messages, NOTE_TOKENS, seed=answer.seed, user=str(answer.asked_by_id or ""))
-
-
-@dataclass(frozen=True, slots=True)
-class ToSearch:
-    """What is to be searched for an answer before it is asked for: addresses in its question, queries, or both.
-
-    `begun` are those that an earlier runner has begun; `is_telling`: the question says by itself what it is about.
-    """
-
-    begun: tuple[UUID, ...]
-    question: str
-    turns: tuple[Turn, ...]
-    urls: tuple[str, ...]
-    wants_queries: bool
-    is_confirmed: bool
-    today: date
-    endpoint: Endpoint
-    target: Target
-    counter: Counter
-    seed: int
-    user: str
-
-    @property
-    def earlier(self) -> str:
-        return self.turns[-2].question if len(self.turns) > 1 else ""
-
-    @property
-    def is_telling(self) -> bool:
-        return len(self.question) >= SHORT_QUESTION
 
 
 def load(claim: Claim) -> Loaded:
@@ -245,7 +218,7 @@ def _first_units(text: str, units: int) -> str:
 def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
     """`at_most` tokens of prompt by our count, after an endpoint has found it too long. Raises CannotAnswer."""
     answer, progress = loaded.answer, loaded.progress
-    endpoint = _endpoint(answer)
+    endpoint = endpoint_of(answer)
     counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
     original: Request = answer.replay_of.request if answer.replay_of else {}
     known = loaded.request or original
@@ -274,11 +247,11 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         seed=answer.seed,
         thinking=answer.thinking,
         user=str(answer.asked_by_id or ""),
-        tools=(tool_of(request["tables"]),) if request.get("tables", {}).get("files") else (),
-        tool_choice="auto" if may_call(request.get("rounds", [])) else "none",
+        tools=_tools(request),
+        tool_choice=_tool_choice(request, answer, counter),
     )
     return Prepared(
-        target=replace(_target(endpoint), model=request["model"]),
+        target=replace(target_for(endpoint), model=request["model"]),
         question=question,
         request=request,
         endpoint=endpoint,
@@ -293,39 +266,23 @@ def tell_rounds(loaded: Loaded, prepared: Prepared) -> Prepared:
     """The question with what has been computed meanwhile, which it grows by."""
     request = prepared.request
     messages, _ = _messages(request, loaded, prepared.endpoint)
-    choice = prepared.question.tool_choice if may_call(prepared.rounds) else "none"
+    choice = _tool_choice(request, loaded.answer, prepared.counter)
     return replace(prepared, question=replace(prepared.question, messages=messages, tool_choice=choice))
 
 
-def to_search(loaded: Loaded) -> ToSearch | None:
-    """None where nothing is, or where that was decided before. Raises CannotAnswer."""
-    answer = loaded.answer
-    if loaded.request.get("parts") or answer.replay_of is not None or loaded.continues_message:
-        return None
-    setting = web_setting()
-    turns = turns_of(history_above(answer.message))
-    asked = turns[-1].question
-    urls = tuple(urls_in(asked)) if setting.is_on and setting.reads_pasted_urls else ()
-    question = without_urls(asked) if urls else asked.strip()
-    wants_queries = setting.is_on and answer.search and not answer.deep and bool(question)
-    begun = tuple(Search.objects.filter(answer=answer, call="").values_list("pk", flat=True))
-    if not (urls or wants_queries or begun):
-        return None
-    endpoint = _endpoint(answer)
-    return ToSearch(
-        begun=begun,
-        question=question,
-        turns=(*turns[:-1], Turn(question)),
-        urls=urls,
-        wants_queries=wants_queries,
-        is_confirmed=setting.confirms_queries,
-        today=timezone.localdate(),
-        endpoint=endpoint,
-        target=_target(endpoint),
-        counter=counter_for(endpoint.tokenizer_path, endpoint.characters_per_token),
-        seed=answer.seed,
-        user=str(answer.asked_by_id or ""),
-    )
+def _tools(request: Request) -> tuple[Tool, ...]:
+    tables = (tool_of(request["tables"]),) if request.get("tables", {}).get("files") else ()
+    return (*tables, *(tools_of_web() if "deep" in request else ()))
+
+
+def _tool_choice(request: Request, answer: Answer, counter: Counter) -> ToolChoice:
+    """None where nothing that the model could call would still be done."""
+    deep = request.get("deep")
+    if not may_call(request.get("rounds", []), most_calls(deep)):
+        return "none"
+    if deep is not None and not request.get("tables", {}).get("files") and is_over(answer, deep, counter):
+        return "none"
+    return "auto"
 
 
 def spreadsheets(loaded: Loaded) -> list[Spreadsheet]:
@@ -333,17 +290,19 @@ def spreadsheets(loaded: Loaded) -> list[Spreadsheet]:
     answer = loaded.answer
     if loaded.request.get("parts") or answer.replay_of is not None or loaded.continues_message:
         return []  # that was decided when it was first asked
-    return spreadsheets_of(answer, _endpoint(answer))
+    return spreadsheets_of(answer, endpoint_of(answer))
 
 
-def _endpoint(answer: Answer) -> Endpoint:
+def endpoint_of(answer: Answer) -> Endpoint:
+    """Raises CannotAnswer."""
     endpoint = answer.endpoint or Endpoint.objects.filter(is_default=True).first()
     if endpoint is None or not endpoint.is_enabled:
         raise CannotAnswer("no_endpoint")
     return endpoint
 
 
-def _target(endpoint: Endpoint) -> Target:
+def target_for(endpoint: Endpoint) -> Target:
+    """Raises CannotAnswer."""
     try:
         return target_of(endpoint)
     except KeyUnreadable as error:
@@ -365,13 +324,16 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
     computing = _computing(loaded, endpoint, counter)
     if "tables" in computing:
         budget -= room_for_tables(computing["tables"], counter)
+    if "deep" in computing:
+        budget -= computing["deep"]["room_tokens"]
     room = room_for_sources(endpoint, system, turns[-1].question, counter, budget)
     web = _plan_of_web(loaded, endpoint, room, counter)
     plan = _read_sources(loaded, endpoint, turns, room - web.tokens, counter)
     if not loaded.continues_message:
         freeze_web(loaded.claim, loaded.answer.pk, web)
     found = told_of(list(enumerate(web.drafts, start=len(plan.drafts) + 1)))
-    sources = Sources(plan.mode, passages_of(plan.drafts), endpoint.is_local, plan.notes, web_of(web.given, found))
+    told = web_of(web.given, found, is_deep="deep" in computing)
+    sources = Sources(plan.mode, passages_of(plan.drafts), endpoint.is_local, plan.notes, told)
     try:
         assembled = assemble(sources.in_system(system), sources.in_turns(turns), budget, counter)
     except ContextFull as full:
@@ -405,15 +367,29 @@ def _picture_tokens(endpoint: Endpoint, history: Sequence[Said]) -> int:
 
 
 def _computing(loaded: Loaded, endpoint: Endpoint, counter: Counter) -> Request:
-    """What may be computed with, and what has been: an attempt that goes on with a text goes on with its results."""
+    """Which tools there are, and what they have given: an attempt that goes on with a text goes on with that."""
     if loaded.continues_message:
-        earlier = attempt_before(loaded.answer)
-        known: Request = earlier.request if earlier is not None else {}
-        finished = [each for each in known.get("rounds", []) if len(each["results"]) == len(each["calls"])]
-        return Request(tables=still_offered(known["tables"], loaded.answer), rounds=finished) if finished else Request()
-    if not loaded.described:
+        return _computed_before(loaded)
+    request = Request(rounds=[])
+    if loaded.described:
+        request["tables"] = offered(loaded.described, endpoint, counter)
+    if loaded.answer.deep and endpoint.tools and web_setting().is_on:
+        request["deep"] = deep_offered(endpoint)
+    return request if has_tools(request) else Request()
+
+
+def _computed_before(loaded: Loaded) -> Request:
+    earlier = attempt_before(loaded.answer)
+    known: Request = earlier.request if earlier is not None else {}
+    finished = [each for each in known.get("rounds", []) if len(each["results"]) == len(each["calls"])]
+    if not finished:
         return Request()
-    return Request(tables=offered(loaded.described, endpoint, counter), rounds=[])
+    request = Request(rounds=finished)
+    if "tables" in known:
+        request["tables"] = still_offered(known["tables"], loaded.answer)
+    if "deep" in known:
+        request["deep"] = known["deep"]
+    return request
 
 
 def output_tokens(endpoint: Endpoint) -> int:
@@ -461,7 +437,7 @@ def long_reading(loaded: Loaded) -> Aside | None:
     answer = loaded.answer
     if not answer.read_all or loaded.continues_message or answer.replay_of is not None or loaded.request.get("parts"):
         return None
-    endpoint = _endpoint(answer)
+    endpoint = endpoint_of(answer)
     counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
     question = answer.message.parent.text if answer.message.parent else ""
     system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
@@ -470,14 +446,14 @@ def long_reading(loaded: Loaded) -> Aside | None:
     reading = LongReading(answer, question, room, counter, endpoint.is_local)
     if not begin_long_reading(loaded.claim, reading):
         return None
-    return Aside(reading, _target(endpoint), endpoint, system)
+    return Aside(reading, target_for(endpoint), endpoint, system)
 
 
 def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tuple[ChatMessage, ...], bool]:
     """The messages of the request as their rows are now, and whether one is not what it was."""
     rows = Message.objects.in_bulk([UUID(part["message"]) for part in request["parts"]])
     frozen = frozen_drafts(loaded.answer.pk) if request.get("sources") else []
-    web = web_of(request.get("web"), frozen_web(loaded.answer.pk))
+    web = web_of(request.get("web"), frozen_web(loaded.answer.pk), is_deep="deep" in request)
     notes = tuple(request.get("notes", ()))
     sources = Sources(request.get("sources", ""), passages_of(frozen), endpoint.is_local, notes, web)
     system = sources.in_system(request["system"])
@@ -496,7 +472,9 @@ def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tup
     if rounds := request.get("rounds"):
         counter = _counter_of(loaded.answer)
         finished = [each for each in rounds if len(each["results"]) == len(each["calls"])]
-        messages += told_rounds(finished, words_of_results(loaded.answer.pk, request["tables"], counter))
+        tables = request.get("tables")
+        results = words_of_results(loaded.answer.pk, tables, counter) if tables else {}
+        messages += told_rounds(finished, results, words_of_searches(loaded.answer.pk, finished))
     begun = _first_units(loaded.progress.text, loaded.progress.start_text)
     if request["asks_to_continue"] and begun:
         messages += [ChatMessage("assistant", begun), ChatMessage("user", CONTINUE)]
@@ -506,7 +484,7 @@ def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tup
 
 
 def _counter_of(answer: Answer) -> Counter:
-    endpoint = _endpoint(answer)
+    endpoint = endpoint_of(answer)
     return counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
 
 

@@ -13,10 +13,11 @@ from uuid import UUID
 
 from chatapp.answers.asides import Asides
 from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped
+from chatapp.answers.deep import begin_call, store_found, store_refusal
 from chatapp.answers.long_reading import save_note
 from chatapp.answers.patience import Patience
 from chatapp.answers.questions import Loaded, Prepared, long_reading, spreadsheets
-from chatapp.answers.rounds import CallMade, Wanted, next_call, wanted
+from chatapp.answers.rounds import WEB_TOOLS, CallMade, Wanted, call_key, next_call, wanted, wanted_of_web
 from chatapp.answers.searching import Searching
 from chatapp.answers.sources import count_moving
 from chatapp.answers.tables import Described, Spreadsheet, store_result
@@ -48,14 +49,17 @@ class Steps:
         await self._read_in_parts(loaded)
         return await self._look_at_tables(loaded)
 
-    async def answer_calls(self, prepared: Prepared) -> None:
+    async def answer_calls(self, loaded: Loaded, prepared: Prepared) -> None:
         """Every call that the model waits for; those an earlier runner has answered are kept."""
-        notice = self._claimed.notice
         if next_call(prepared.rounds) is not None:
-            await notice("computing", {"round": len(prepared.rounds)})
+            await self._claimed.notice("computing", {"round": len(prepared.rounds)})
         while (call := next_call(prepared.rounds)) is not None:
-            await self._answer_call(call, prepared)
-            await notice("computed", {"round": len(prepared.rounds), "call": len(prepared.rounds[-1]["results"])})
+            if "deep" in prepared.request and call["name"] in WEB_TOOLS:
+                await self._search_for(call, loaded, prepared)
+            else:
+                await self._compute(call, prepared)
+            params = {"round": len(prepared.rounds), "call": len(prepared.rounds[-1]["results"])}
+            await self._claimed.notice("computed", params)
 
     async def _wait_for_files(self, loaded: Loaded) -> None:
         """Until the files of the question are read. One that takes too long is left out, and a notice says so."""
@@ -103,9 +107,26 @@ class Steps:
         logger.info("answer %s cannot compute with reading %s: %s", answer_id, sheet.reading_id, code)
         await self._claimed.notice("tables_left_out", {"name": sheet.name})
 
-    async def _answer_call(self, call: CallMade, prepared: Prepared) -> None:
+    async def _search_for(self, call: CallMade, loaded: Loaded, prepared: Prepared) -> None:
+        request, claim, patiently = prepared.request, self._claimed.claim, self._claimed.patiently
+        query, deep, counter = wanted_of_web(call), request["deep"], prepared.counter
+        search = (
+            query
+            if isinstance(query, str)
+            else await patiently(
+                in_thread, begin_call, claim, loaded.answer, call_key(prepared.rounds), query, deep, counter
+            )
+        )
+        if isinstance(search, str):
+            store = partial(store_refusal, claim, request, search)
+        else:
+            await self._searching.watch([search])
+            store = partial(store_found, claim, request, search, counter)
+        request["rounds"] = await patiently(in_thread, store)
+
+    async def _compute(self, call: CallMade, prepared: Prepared) -> None:
         request, claim = prepared.request, self._claimed.claim
-        query = wanted(call, prepared.rounds, request["tables"]["files"])
+        query = wanted(call, prepared.rounds, request.get("tables", {}).get("files", []))
         if isinstance(query, Wanted):
             outcome = await self._outcome_of(computations.begin_query, UUID(query.file["reading"]), query.sql)
             store = partial(store_result, claim, request, query, outcome)

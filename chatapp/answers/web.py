@@ -1,6 +1,6 @@
 """What an answer is given of the web: what its searches have found, as much of it as its model's context allows."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TypedDict
 from uuid import UUID
@@ -62,9 +62,9 @@ def plan_of_web(answer: Answer, endpoint: Endpoint, room_tokens: int, counter: C
     """By the searches that came before the question; those that its model asks for are told behind their calls."""
     searches = list(Search.objects.filter(answer=answer, call=""))
     states = {search.state for search in searches}
-    if not states & {SearchState.DONE, SearchState.FAILED}:
-        return WebPlan()
     today = timezone.localdate().isoformat()
+    if not states & {SearchState.DONE, SearchState.FAILED}:
+        return WebPlan(WebGiven(state="none", today=today)) if answer.deep else WebPlan()
     room = room_for_web(endpoint, room_tokens) - counter.count(FOUND)
     kept = _fitting(_placed(searches), room, counter)
     if not kept:
@@ -75,8 +75,10 @@ def plan_of_web(answer: Answer, endpoint: Endpoint, room_tokens: int, counter: C
     return WebPlan(WebGiven(state="found", today=today), tuple(each.draft for each in kept), tokens)
 
 
-def web_of(given: WebGiven | None, passages: Sequence[WebPassage]) -> Web | None:
-    return Web(given["state"], given["today"], tuple(passages)) if given else None
+def web_of(given: WebGiven | None, passages: Sequence[WebPassage], *, is_deep: bool) -> Web | None:
+    if given is None or (given["state"] == "none" and not is_deep):
+        return None
+    return Web(given["state"], given["today"], tuple(passages), is_deep)
 
 
 def freeze_web(claim: Claim, answer_id: UUID, plan: WebPlan) -> None:
@@ -96,9 +98,11 @@ def told_of(numbered: Sequence[tuple[int, Draft]]) -> list[WebPassage]:
     return [_passage(number, draft, pages.get(draft.page_id)) for number, draft in numbered if draft.page_id]
 
 
-def found_in(search: Search) -> list[Draft]:
-    """The passages that a search has found, the best first."""
-    return [each.draft for each in _placed([search])]
+def new_in(search: Search, room_tokens: int, counter: Counter, known: Collection[str]) -> list[Draft]:
+    """The passages that a search has found, without texts that are `known`: the best that fit, page by page."""
+    placed = [each for each in _placed([search]) if each.draft.text not in known]
+    kept = _fitting(placed, room_tokens, counter)
+    return [each.draft for each in sorted(kept, key=lambda each: (each.page, each.ordinal))]
 
 
 def _placed(searches: Sequence[Search]) -> list[_Placed]:
@@ -150,4 +154,5 @@ def _passage(number: int, draft: Draft, page: WebPage | None) -> WebPassage:
         place=place_words(draft.place),
         headings=draft.headings,
         text=draft.text,
+        url=page.url if page else "",
     )

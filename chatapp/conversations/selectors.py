@@ -28,7 +28,7 @@ from chatapp.evidence.selectors import AnswerSources, sources_of
 from chatapp.files.shown import ShownCollection, ShownFile, collections_of, files_of
 from chatapp.ordering.listing import listed, not_pinned, pinned
 from chatapp.searches.selectors import searches_of
-from chatapp.searches.shown import SearchShown
+from chatapp.searches.shown import BudgetShown, SearchShown, budget_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +50,7 @@ class ThreadItem:
     sources: AnswerSources | None
     computed: list[Step]
     searches: list[SearchShown]
+    budget: BudgetShown | None  # of a deep search
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +205,8 @@ def _items(
             collections=collections.get(id, []),
             sources=sources.get(attempts[id][-1].pk) if id in attempts else None,
             computed=computed.get(attempts[id][-1].pk, []) if id in attempts else [],
-            searches=searches.get(attempts[id][-1].pk, []) if id in attempts else [],
+            searches=(found := searches.get(attempts[id][-1].pk, []) if id in attempts else []),
+            budget=budget_of(attempts[id][-1], found) if id in attempts else None,
         )
         for id in path
         if id in messages  # purged since the tree was read

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from chatapp.answers.models import ENDED, Answer
-from chatapp.answers.rounds import Wanted, understood
+from chatapp.answers.rounds import WEB_TOOLS, Wanted, understood
 from chatapp.evidence.models import Evidence
 from uploads.computing.answer import Area
 
@@ -72,9 +72,11 @@ def steps_of(answers: Sequence[Answer]) -> dict[UUID, list[Step]]:
 
 def _steps(answer: Answer, rows: dict[tuple[UUID, int], Evidence]) -> Sequence[Step]:
     steps = []
-    rounds, files = answer.request["rounds"], answer.request["tables"]["files"]
+    rounds, files = answer.request["rounds"], answer.request.get("tables", {}).get("files", [])
     for each in rounds:
         for position, call in enumerate(each["calls"]):
+            if call["name"] in WEB_TOOLS:
+                continue  # a search of its own
             done = each["results"][position] if position < len(each["results"]) else None
             query = understood(call, files)
             name, sql = (query.file["name"], query.sql) if isinstance(query, Wanted) else ("", call["arguments"])

@@ -65,6 +65,18 @@ def frozen_drafts(answer_id: UUID) -> list[Draft]:
     return [_draft(row) for row in _with_question(answer_id).filter(page__isnull=True)]
 
 
+def known_texts(answer_id: UUID) -> set[str]:
+    """Of every passage that an answer was given."""
+    rows = Evidence.objects.filter(answer=answer_id, computed__isnull=True, excerpt__isnull=False)
+    return set(rows.values_list("excerpt__text", flat=True))
+
+
+def pages_by_tools(answer_id: UUID) -> list[tuple[int, Draft]]:
+    """The passages of pages that the model's own searches have brought, with their numbers."""
+    rows = Evidence.objects.filter(answer=answer_id, page__isnull=False, by_tool=True).select_related("excerpt")
+    return [(row.number, _draft(row)) for row in rows.order_by("number")]
+
+
 def frozen_pages(answer_id: UUID) -> list[tuple[int, Draft]]:
     """The passages of pages that came with the question, with their numbers."""
     return [(row.number, _draft(row)) for row in _with_question(answer_id).filter(page__isnull=False)]

@@ -44,6 +44,7 @@ class Asked:
     urls: tuple[str, ...] = ()
     call: str = ""
     tokens: tuple[int, int] = (0, 0)
+    max_pages: int = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ def begin(answer_id: UUID, asked: Asked, *, is_proposed: bool = False) -> UUID:
         question=asked.question,
         queries=list(asked.queries),
         urls=list(asked.urls),
+        max_pages=asked.max_pages,
         prompt_tokens=asked.tokens[0],
         completion_tokens=asked.tokens[1],
         state=State.PROPOSED if is_proposed else State.QUEUED,

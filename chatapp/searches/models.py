@@ -64,6 +64,7 @@ class Search(models.Model):
     question = models.TextField()  # what passages are ranked by
     queries = ArrayField(models.CharField(max_length=400), default=list, blank=True)
     urls = ArrayField(models.CharField(max_length=4096), default=list, blank=True)
+    max_pages = models.PositiveSmallIntegerField(default=8)
     prompt_tokens = models.PositiveIntegerField(default=0)  # what writing its queries has cost
     completion_tokens = models.PositiveIntegerField(default=0)
     state = models.CharField(max_length=9, choices=SearchState.choices)

@@ -30,7 +30,7 @@ from search.web.guard import Guard
 from search.web.languages import language_of
 from search.web.page import Page
 from search.web.robots import RobotsCache
-from search.web.session import Tools, read_urls, read_web
+from search.web.session import Budget, Tools, read_urls, read_web
 
 logger = logging.getLogger(__name__)
 
@@ -99,9 +99,10 @@ async def _done(search: Search, tools: Tools, watched: Watched) -> Done:
 
 
 def _events(search: Search, tools: Tools) -> AsyncGenerator[Event]:
+    budget = Budget(max_pages=search.max_pages)
     if search.urls:
-        return read_urls(search.question, search.urls, tools)
-    return read_web(search.question, search.queries, tools)
+        return read_urls(search.question, search.urls, tools, budget)
+    return read_web(search.question, search.queries, tools, budget)
 
 
 async def _tell_until(reading: asyncio.Task[Done], search: Search, watched: Watched) -> None:

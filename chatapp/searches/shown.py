@@ -7,6 +7,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from chatapp.answers.models import Answer
 from chatapp.searches.found import host_of
 from chatapp.searches.models import OPEN, Search, SearchState
 from chatapp.searches.progress import PageWatched, QueryWatched
@@ -69,6 +70,26 @@ class SearchShown:
     @property
     def in_trouble(self) -> bool:
         return self.state == State.FAILED or (self.state == State.DONE and self.num_read == 0)
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetShown:
+    """What a model that searches by itself has used of what it may."""
+
+    searches: int
+    most_searches: int
+    pages: int
+    most_pages: int
+
+
+def budget_of(answer: Answer, searches: Sequence[SearchShown]) -> BudgetShown | None:
+    """None where the model does not search by itself."""
+    deep = answer.request.get("deep")
+    if not deep:
+        return None
+    own = [search for search in searches if search.by_model]
+    num_searches = sum(bool(search.queries) for search in own)
+    return BudgetShown(num_searches, deep["searches"], sum(search.num_read for search in own), deep["pages"])
 
 
 def show(search: Search, copies: Mapping[tuple[UUID, int], UUID], icons: Mapping[str, str]) -> SearchShown:

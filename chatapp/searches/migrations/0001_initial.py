@@ -43,6 +43,7 @@ class Migration(migrations.Migration):
                         base_field=models.CharField(max_length=4096), blank=True, default=list, size=None
                     ),
                 ),
+                ("max_pages", models.PositiveSmallIntegerField(default=8)),
                 ("prompt_tokens", models.PositiveIntegerField(default=0)),
                 ("completion_tokens", models.PositiveIntegerField(default=0)),
                 (

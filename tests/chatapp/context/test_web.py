@@ -39,6 +39,14 @@ def test_a_search_without_pages_is_told_too(state: str, words: str) -> None:
     assert words in question and question.endswith("Who?") and "<page" not in question and "[1]" not in question
 
 
+def test_a_model_that_searches_by_itself_is_told_how_and_where_pages_are() -> None:
+    page = WebPassage(1, "a", "Harbour station", "", "", "", (), "Built in 1801.", 'http://a.test/x?[1]"|y')
+    alone = Sources(web=Web("none", "2026-11-26", is_deep=True)).in_question("Who?")
+    assert alone.startswith("Today is 2026-11-26. Find out") and alone.endswith("\n\nWho?") and "<page" not in alone
+    beside = Sources(web=Web("found", "2026-11-26", (page,), is_deep=True)).in_question("Who?")
+    assert 'url="http://a.test/x?%5B1%5D%22%7Cy">' in beside and "search_web" in beside
+
+
 def test_only_the_marks_that_have_left_are_taken_out() -> None:
     assert without_marks("Long [1]. Old [3][4]. See [12].", {3, 4}) == "Long [1]. Old. See [12]."
     assert without_marks("Long [1].", ()) == "Long [1]."
