@@ -14,6 +14,7 @@ from tests.crash.asked import Asked
 from tests.crash.reader import Reader
 from tests.crash.site import Site
 from tests.scripted_endpoint import ScriptedEndpoint
+from tests.search.web.small_web import SmallWeb
 
 LOGS = ("runner", "web", "inference", "worker-io", "supervisor")
 
@@ -70,8 +71,9 @@ def folder() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="session")
-def whole_site(folder: Path) -> Iterator[Site]:
-    site = Site(folder)
+def whole_site(folder: Path, small_web: SmallWeb) -> Iterator[Site]:
+    """The small web is its internet."""
+    site = Site(folder, {"DJANGO_SETTINGS_MODULE": "tests.crash.settings", "SMALL_WEB_PORT": str(small_web.port)})
     try:
         site.start()
         site.make_owner()

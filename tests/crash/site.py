@@ -8,7 +8,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,10 +53,11 @@ class Row:
 
 
 class Site:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, environ: Mapping[str, str] | None = None) -> None:
         self.data = DataDir(folder / "data")
         # One thread: where cores are shared with other work, two wait for each other most of the time.
-        self._environ = {**without_settings(), "SONDE_PORT": str(free_ports(1)[0]), "OMP_NUM_THREADS": "1"}
+        ours = {"SONDE_PORT": str(free_ports(1)[0]), "OMP_NUM_THREADS": "1", **(environ or {})}
+        self._environ = {**without_settings(), **ours}
         self.stack = Stack(self.data, self._environ)
         self._session_key = ""
 
