@@ -1,5 +1,6 @@
 """The frozen copies of pages of the web: one with its passage in place, and the list of all that an answer has read."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -42,7 +43,7 @@ class PageCopy:
 
 @dataclass(frozen=True, slots=True)
 class PageRow:
-    """A page in the list; `number` is what its first mark in the answer shows, None where it is not cited."""
+    """A page in the list; `numbers` are what its marks in the answer show, none where it is not cited."""
 
     id: UUID
     title: str
@@ -50,8 +51,8 @@ class PageRow:
     dated: date | None
     icon_url: str
     excerpt: str
-    number: int | None
-    evidence: UUID | None  # the passage that it was cited for
+    numbers: tuple[int, ...]
+    evidence: UUID | None  # the passage that it was cited for first
 
 
 def get_page(viewer: User, page_id: UUID) -> WebPage:
@@ -88,13 +89,13 @@ def pages_of_answer(answer: Answer) -> list[PageRow]:
     """The cited ones by the numbers that their marks show, then the others as they were read."""
     pages = list(WebPage.objects.filter(search__answer=answer).order_by("search__ordinal", "ordinal"))
     icons = icon_urls({host_of(page.url) for page in pages})
-    best: dict[UUID, Evidence] = {}
+    passages: dict[UUID, list[Evidence]] = defaultdict(list)
     evidence = Evidence.objects.filter(answer=answer, page__isnull=False).select_related("excerpt")
     shown = _shown_numbers(answer, evidence)
     for row in sorted(evidence, key=lambda row: shown.get(row.number, len(shown) + row.number)):
-        best.setdefault(row.source_id, row)
-    rows = [_row(page, icons, best.get(page.pk), shown) for page in pages]
-    return sorted(rows, key=lambda row: (row.number is None, row.number or 0))
+        passages[row.source_id].append(row)
+    rows = [_row(page, icons, passages[page.pk], shown) for page in pages]
+    return sorted(rows, key=lambda row: row.numbers[:1] or (len(shown) + 1,))
 
 
 def _shown_numbers(answer: Answer, evidence: Iterable[Evidence]) -> dict[int, int]:
@@ -104,9 +105,11 @@ def _shown_numbers(answer: Answer, evidence: Iterable[Evidence]) -> dict[int, in
     return {number: place for place, number in enumerate(cited, start=1)}
 
 
-def _row(page: WebPage, icons: dict[str, str], evidence: Evidence | None, shown: dict[int, int]) -> PageRow:
-    number = shown.get(evidence.number) if evidence else None
-    text = evidence.text if evidence else next((block["text"] for block in page.blocks if block["kind"] == "text"), "")
+def _row(page: WebPage, icons: dict[str, str], passages: Sequence[Evidence], shown: dict[int, int]) -> PageRow:
+    """`passages` of this page, the cited ones first, in the order of their marks."""
+    numbers = tuple(shown[each.number] for each in passages if each.number in shown)
+    first = next((block["text"] for block in page.blocks if block["kind"] == "text"), "")
+    text = passages[0].text if passages else first
     return PageRow(
         id=page.pk,
         title=page.title or page.site,
@@ -114,8 +117,8 @@ def _row(page: WebPage, icons: dict[str, str], evidence: Evidence | None, shown:
         dated=page.date,
         icon_url=icons.get(host_of(page.url), ""),
         excerpt=" ".join(text[: 2 * EXCERPT_CHARACTERS].split())[:EXCERPT_CHARACTERS],
-        number=number,
-        evidence=evidence.pk if evidence and number else None,
+        numbers=numbers,
+        evidence=passages[0].pk if numbers else None,
     )
 
 

@@ -18,7 +18,7 @@ State = SearchState
 
 @dataclass(frozen=True, slots=True)
 class QueryShown:
-    """`num` is None until its engine has answered."""
+    """`num` of results; None until its engine has answered, and where it has failed."""
 
     text: str
     num: int | None
@@ -95,7 +95,7 @@ def budget_of(answer: Answer, searches: Sequence[SearchShown]) -> BudgetShown | 
 def show(search: Search, copies: Mapping[tuple[UUID, int], UUID], icons: Mapping[str, str]) -> SearchShown:
     """`search` with its answer; `copies` by search and number, `icons` by host."""
     told: dict[str, QueryWatched] = {each["query"]: each for each in search.progress.get("queries", [])}
-    queries = tuple(QueryShown(text, told[text]["num"] if text in told else None) for text in search.queries)
+    queries = tuple(QueryShown(text, _num(told.get(text))) for text in search.queries)
     failed = {(each["engine"], each["code"]): None for query in told.values() for each in query["failures"]}
     pages = tuple(
         _page(page, copies.get((search.pk, page["number"] or 0)), icons) for page in search.progress.get("pages", [])
@@ -112,6 +112,11 @@ def show(search: Search, copies: Mapping[tuple[UUID, int], UUID], icons: Mapping
         failures=tuple(failure_words(engine, code) for engine, code in failed),
         pages=pages,
     )
+
+
+def _num(query: QueryWatched | None) -> int | None:
+    """Nothing from an engine that has failed is no result of its."""
+    return None if query is None or (query["num"] == 0 and query["failures"]) else query["num"]
 
 
 def _page(page: PageWatched, copy: UUID | None, icons: Mapping[str, str]) -> PageShown:
@@ -158,6 +163,8 @@ def _done(search: Search, queries: Sequence[QueryShown], failed: Sequence[str], 
     if num_read == 0:
         return _nothing(search, queries, failed)
     read = ngettext("%(n)d page read", "%(n)d pages read", num_read) % {"n": num_read}
+    if search.urls and num_read == 1:
+        return _("Read “%(title)s”") % {"title": next(page.title for page in pages if page.state == "read")}
     if search.urls:
         return read[:1].upper() + read[1:]
     if len(queries) == 1:

@@ -19,7 +19,7 @@ _NAMES: dict[str, str | Promise] = {
     "brave": "Brave",
     "tavily": "Tavily",
     "json": gettext_lazy("The engine"),
-    "ddgs": gettext_lazy("The public engines"),
+    "ddgs": gettext_lazy("The public search"),
 }
 # Those that are a provider by themselves: when one fails, nobody was asked.
 WHOLE_ENGINES = frozenset({"searxng", "brave", "tavily", "json"})

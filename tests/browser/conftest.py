@@ -106,6 +106,7 @@ def model(site: Site, endpoint: WrittenEndpoint) -> Iterator[object]:
     from chatapp.endpoints.models import Endpoint
 
     endpoint.answers.clear()
+    endpoint.queries.clear()
     endpoint.calls.clear()
     endpoint.gate.set()
     Endpoint.objects.all().delete()

@@ -4,10 +4,12 @@ The engine answers every query with `urls`; `hold()` keeps pages back until `let
 """
 
 import asyncio
+import io
 import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from PIL import Image, ImageDraw
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -25,10 +27,15 @@ class Internet:
         self.urls: list[str] = []
         self.is_down = False
         self._held: dict[tuple[str, str], threading.Event] = {}
-        web.pages["127.0.0.1", "/search"] = self._answer
-        self.engine_url = f"http://127.0.0.1:{web.port}"
+        self._num_tests = 0
+        self.engine_url = ""
+        web.add(SITE, "/favicon.ico", _icon(), "image/png")
 
     def clear(self) -> None:
+        """Every test has an engine of its own: what another has answered is remembered for a while."""
+        self._num_tests += 1
+        self.engine_url = f"http://127.0.0.1:{self.web.port}/{self._num_tests}"
+        self.web.pages["127.0.0.1", f"/{self._num_tests}/search"] = self._answer
         self.let_go()
         self.queries.clear()
         self.failures.clear()
@@ -56,6 +63,15 @@ class Internet:
             {"url": url, "title": f"About {url.rsplit('/', 1)[1]}", "content": "", "engine": "e"} for url in self.urls
         ]
         return JSONResponse({"results": results, "unresponsive_engines": self.failures})
+
+
+def _icon() -> bytes:
+    """A ring of the town's blue."""
+    picture = Image.new("RGBA", (32, 32))
+    ImageDraw.Draw(picture).ellipse((3, 3, 28, 28), outline=(30, 90, 160), width=7)
+    out = io.BytesIO()
+    picture.save(out, "PNG")
+    return out.getvalue()
 
 
 def _gated(reply: Callable[[Request], Awaitable[Response]], gate: threading.Event) -> Callable[[Request], Any]:

@@ -8,15 +8,22 @@ PIECE = 7  # characters a chunk: blocks, formulas and escapes are cut in all pla
 
 
 class WrittenEndpoint(ScriptedEndpoint):
-    """`answers[question] = text`; questions without one get the usual words. Passages may stand before a question."""
+    """`answers[question] = text`; questions without one get the usual words. Passages may stand before a question.
+
+    `queries[question]` is what it writes when it is asked what to search for; without any, nothing that is a query.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[str, str] = {}
+        self.queries: dict[str, list[str]] = {}
 
     def _words(self, script: Script, body: dict[str, Any]) -> list[dict[str, Any]]:
         questions = [message["content"] for message in body["messages"] if message["role"] == "user"]
         text = next((text for question, text in self.answers.items() if _asks(questions[-1], question)), None)
+        for question, queries in self.queries.items():
+            if questions[-1].endswith(f"The question:\n{question}"):
+                text = "\n".join(queries)
         if text is None:
             return super()._words(script, body)
         last = body["messages"][-1]

@@ -49,10 +49,12 @@ export class Panel {
   }
 
   async open(path, opener) {
-    if (!this.#element.contains(opener)) this.#opener = opener
+    const isInside = this.#element.contains(opener)
+    if (!isInside) this.#opener = opener
     this.#asked = path
     this.#mark(opener)
     this.#reveal()
+    if (isInside) this.#title.focus({ preventScroll: true }) // what was pressed goes with what is shown
     if (!this.#pdf) this.#say(t("Opening…"))
     let source
     try {
@@ -94,7 +96,6 @@ export class Panel {
     const places = JSON.parse(boxes || "[]")
     const kept = kind === "page" && this.#pdf?.url === content ? this.#pdf : null
     if (!kept) this.#closePdf()
-    if (this.#body.contains(document.activeElement)) this.#title.focus({ preventScroll: true }) // what was pressed in it goes
     const stage = find("[data-pdf]", source)
     if (kept && stage) stage.replaceWith(find("[data-pdf]", this.#body))
     this.#body.replaceChildren(source)

@@ -33,13 +33,20 @@ export class Searches {
     const partial = await getPartial(`/searches/${id}`).catch(() => null)
     const fresh = partial && find("[data-search]", partial)
     const shown = this.#find(id)
-    if (fresh && shown) renew(shown, fresh)
+    if (fresh && shown) this.#renew(shown, fresh)
     this.#scroller.follow()
     setTimeout(() => {
       const isBehind = this.#busy.get(id)
       this.#busy.delete(id)
       if (isBehind) void this.#refresh(id)
     }, PAUSE_MS)
+  }
+
+  // How far the pages are is not read out, only what has become of them.
+  #renew(shown, fresh) {
+    const { state } = shown.dataset
+    renew(shown, fresh)
+    if (shown.dataset.state !== state && !isGoingOn(shown)) find("[data-announcer]").textContent = find("[data-search-words]", shown).textContent
   }
 
   #submitted(event) {

@@ -163,9 +163,9 @@ def test_icon_is_ours_and_only_where_there_is_one(member: User, evidence: Eviden
 
 def test_all_pages_read_the_cited_first(member: User, evidence: Evidence) -> None:
     rows = pages_of_answer(evidence.answer)
-    assert [(row.title, row.number, row.evidence) for row in rows] == [
-        ("Page 2", 1, evidence.pk),
-        ("Page 1", None, None),
+    assert [(row.title, row.numbers, row.evidence) for row in rows] == [
+        ("Page 2", (1,), evidence.pk),
+        ("Page 1", (), None),
     ]
     page = signed_in(member).get(f"/answers/{evidence.answer_id}/pages").content.decode()
     assert 'data-title="2 pages read"' in page

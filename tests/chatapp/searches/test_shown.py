@@ -76,7 +76,8 @@ READING = [page(1), page(2, "reading"), page(3, "unread", "robots"), page(4, "re
             {"progress": {"queries": [query(8, ("mojeek", "timeout"))], "pages": [page(1)]}},
             f"Searched for “{TIDES}”: 1 page read · 1 engine failed",
         ),
-        ("done", {"queries": [], "urls": ["u"], "progress": {"pages": [page(1)]}}, "1 page read"),
+        ("done", {"queries": [], "urls": ["u"], "progress": {"pages": [page(1)]}}, "Read “Page 1”"),
+        ("done", {"queries": [], "urls": ["u", "v"], "progress": {"pages": [page(1), page(2)]}}, "2 pages read"),
         ("done", {"queries": [], "urls": ["u"], "progress": {"pages": []}}, "The page could not be read"),
         ("done", {"progress": {"queries": [query(0)], "pages": []}}, "Searched the web: nothing was found"),
         (
@@ -108,7 +109,7 @@ def test_failures_are_told_once_an_engine_and_pages_with_why_they_were_not_read(
         "pages": [page(1), page(2, "unread", "status", 404), page(3, "unread", "robots"), page(4, "reading")],
     }
     search = seen(search_of(answer, queries=[TIDES, "b", "c"], progress=progress))
-    assert [(each.text, each.num) for each in search.queries] == [(TIDES, 3), ("b", 0), ("c", None)]
+    assert [(each.text, each.num) for each in search.queries] == [(TIDES, 3), ("b", None), ("c", None)]
     assert search.failures == ("mojeek takes no more queries for now", "SearXNG did not answer in time")
     assert [(each.state, each.words) for each in search.pages] == [
         ("read", ""), ("unread", "answered with error 404"),
