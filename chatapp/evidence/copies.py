@@ -86,15 +86,17 @@ def copy_of(page: WebPage, place: dict[str, Any], excerpt: str) -> tuple[PageCop
 
 
 def pages_of_answer(answer: Answer) -> list[PageRow]:
-    """The cited ones by the numbers that their marks show, then the others as they were read."""
+    """Each address once: the cited ones by the numbers that their marks show, then the others as they were read."""
     pages = list(WebPage.objects.filter(search__answer=answer).order_by("search__ordinal", "ordinal"))
+    urls = {page.pk: page.url for page in pages}
     icons = icon_urls({host_of(page.url) for page in pages})
-    passages: dict[UUID, list[Evidence]] = defaultdict(list)
+    passages: dict[str, list[Evidence]] = defaultdict(list)
     evidence = Evidence.objects.filter(answer=answer, page__isnull=False).select_related("excerpt")
     shown = _shown_numbers(answer, evidence)
     for row in sorted(evidence, key=lambda row: shown.get(row.number, len(shown) + row.number)):
-        passages[row.source_id].append(row)
-    rows = [_row(page, icons, passages[page.pk], shown) for page in pages]
+        passages[urls.get(row.source_id, "")].append(row)
+    first = {page.url: page for page in reversed(pages)}
+    rows = [_row(page, icons, passages[url], shown) for url, page in reversed(first.items())]
     return sorted(rows, key=lambda row: row.numbers[:1] or (len(shown) + 1,))
 
 

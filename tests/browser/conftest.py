@@ -107,6 +107,7 @@ def model(site: Site, endpoint: WrittenEndpoint) -> Iterator[object]:
 
     endpoint.answers.clear()
     endpoint.queries.clear()
+    endpoint.tool_calls.clear()
     endpoint.calls.clear()
     endpoint.gate.set()
     Endpoint.objects.all().delete()

@@ -5,8 +5,10 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
+from chatapp.accounts.models import User
+from chatapp.endpoints.models import Endpoint
 from chatapp.searches.models import Search, WebSetting
-from tests.browser.chat import Chat
+from tests.browser.chat import Chat, Person
 from tests.browser.conftest import SCREENSHOTS
 from tests.browser.web import Internet
 from tests.browser.written_endpoint import WrittenEndpoint
@@ -246,3 +248,58 @@ def test_address_in_a_question_is_read_without_the_toggle(
     expect(line_of(chat)).to_have_text("Read “harbour station | Talmar”")
     expect(chat.text().get_by_role("button", name=re.compile("Source 1"))).to_be_visible()
     assert internet.queries == []
+
+
+@pytest.mark.parametrize(
+    ("language", "line"),
+    [
+        ("de", "Web durchsucht: 3 Anfragen, 8 Seiten gelesen · 1 Suchmaschine ausgefallen"),
+        ("zh-hans", "已搜索网页：3 个搜索词，已阅读 8 个网页 · 1 个搜索引擎出错"),
+    ],
+)
+def test_in_the_language_of_the_person(
+    language: str, line: str, asking: Chat, internet: Internet, page: Page, person: Person
+) -> None:
+    User.objects.filter(pk=person.id).update(language=language)
+    internet.failures = [("mojeek", "timeout")]
+    page.reload()
+    field = page.locator("[data-text]")
+    field.fill(QUESTION)
+    field.press("Enter")
+    expect(line_of(asking)).to_have_text(line, timeout=20_000)
+    expect(asking.answers.last).to_have_attribute("data-status", "finished")
+    line_of(asking).click()
+    search_of(asking).locator("[data-action=pages]").click()
+    expect(page.locator(PANEL).locator(".pages__row")).to_have_count(8)
+    page.screenshot(path=SCREENSHOTS / f"web-{language}.png")
+
+
+def test_deep_search_goes_on_from_what_it_has_found(
+    chat: Chat, internet: Internet, endpoint: WrittenEndpoint, model: Endpoint, page: Page
+) -> None:
+    endpoint.answers[QUESTION] = ANSWER
+    endpoint.tool_calls = [
+        ("search_web", {"queries": ["Talmar floods", "harbour station"]}),
+        ("read_page", {"url": internet.urls[0]}),
+        ("search_web", {"queries": ["iron bridge of Talmar"]}),
+    ]
+    Endpoint.objects.filter(pk=model.pk).update(model="tools", tools=True, context_length=65_536)
+    internet.hold("/en/5")
+    page.reload()
+    page.get_by_role("button", name="Deep search").click()
+    chat.ask(QUESTION)
+    searches = chat.answers.last.locator("[data-search]")
+    expect(searches.first.locator("summary")).to_contain_text("of 8 pages…", timeout=15_000)
+    internet.let_go()
+    expect(searches).to_have_count(3, timeout=20_000)
+    chat.wait_for_end()
+    expect(searches.locator("summary")).to_have_text(
+        [
+            "Searched the web: 2 queries, 8 pages read",
+            "Read “harbour station | Talmar”",
+            "Searched for “iron bridge of Talmar”: 8 pages read",
+        ]
+    )
+    chat.wait_for_check()
+    page.screenshot(path=SCREENSHOTS / "web-deep.png")
+    expect(chat.answers.last.locator("[data-search-budget]")).to_contain_text("2 of 6 searches")

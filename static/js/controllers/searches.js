@@ -83,12 +83,13 @@ export function renew(shown, fresh) {
   if (!wasOpen && isGoingOn(shown)) shown.open = true
 }
 
-// One line once the answer begins, unless somebody has opened it by hand.
+// One line once the answer begins, or another search has; unless somebody has opened it by hand.
 export function fold(element, isWriting) {
-  for (const search of findAll("[data-search]", element)) {
+  const searches = findAll("[data-search]", element)
+  for (const search of searches) {
     if ("touched" in search.dataset || "trouble" in search.dataset) continue
-    const wanted = !isWriting && isGoingOn(search)
-    if (search.open !== wanted && (isWriting || wanted)) search.open = wanted
+    if (isWriting || (search !== searches.at(-1) && !isGoingOn(search))) search.open = false
+    else if (isGoingOn(search)) search.open = true
   }
 }
 

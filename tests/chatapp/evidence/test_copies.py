@@ -174,6 +174,18 @@ def test_all_pages_read_the_cited_first(member: User, evidence: Evidence) -> Non
     assert 'data-title="Page 1"' in copy and "flood broke" in copy and "<mark" not in copy
 
 
+def test_page_that_two_searches_have_read_is_listed_once(evidence: Evidence) -> None:
+    assert evidence.page
+    again = Search.objects.create(
+        answer=evidence.answer, ordinal=2, question="q", state="done", deadline=timezone.now(), ended_at=timezone.now()
+    )
+    WebPage.objects.create(search=again, ordinal=1, url=evidence.page.url, title="Again", sha256="1" * 64, blocks=[])
+    WebPage.objects.create(
+        search=again, ordinal=2, url="https://third.test/", title="Page 3", sha256="2" * 64, blocks=[]
+    )
+    assert [row.title for row in pages_of_answer(evidence.answer)] == ["Page 2", "Page 1", "Page 3"]
+
+
 def test_page_in_the_list_below_says_whose_it_is(member: User, evidence: Evidence) -> None:
     page = signed_in(member).get(f"/c/{evidence.answer.message.conversation_id}").content.decode()
     assert "Site 2" in page and "March 2, 2024" in page
