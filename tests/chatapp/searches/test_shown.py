@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from django.template.loader import render_to_string
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from chatapp.accounts.models import User
 from chatapp.answers.models import Answer
@@ -139,3 +139,11 @@ def test_what_pages_say_is_text(answer: Answer, member: User) -> None:
     told = page(1) | {"title": "<script>alert(1)</script>"}
     search = seen(search_of(answer, progress={"queries": [query(1)], "pages": [told]}))
     assert "<script>" not in render_to_string("searches/_search.html", {"search": search, "user": member})
+
+
+def test_in_the_readers_language(answer: Answer) -> None:
+    search = search_of(answer, progress={"queries": [query(8)], "pages": READING})
+    with translation.override("de"):
+        assert seen(search).words == "1 von 3 Seiten gelesen …"
+    with translation.override("zh-hans"):
+        assert seen(search).words == "已阅读 1/3 个网页…"
