@@ -262,7 +262,7 @@ def test_in_the_language_of_the_person(
 ) -> None:
     User.objects.filter(pk=person.id).update(language=language)
     internet.failures = [("mojeek", "timeout")]
-    page.reload()
+    page.reload(wait_until="networkidle")  # the words of JavaScript are there as well
     field = page.locator("[data-text]")
     field.fill(QUESTION)
     field.press("Enter")

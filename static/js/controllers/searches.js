@@ -76,11 +76,11 @@ export class Searches {
   }
 }
 
-// A newer state of the same search, in the element that is shown.
+// A newer state of the same search, in the element that is shown. One that has come to nothing says so, late as it may be.
 export function renew(shown, fresh) {
-  const wasOpen = isGoingOn(shown)
+  const wasInTrouble = "trouble" in shown.dataset
   morph(shown, fresh)
-  if (!wasOpen && isGoingOn(shown)) shown.open = true
+  if ("trouble" in shown.dataset && !wasInTrouble) shown.open = true
 }
 
 // One line once the answer begins, or another search has; unless somebody has opened it by hand.
