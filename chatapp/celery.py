@@ -21,6 +21,10 @@ app.conf.beat_schedule = {
         "schedule": 600.0,
         "options": {"expires": 600},
     },
+    "expired-links": {
+        "task": "chatapp.sharing.tasks.remove_expired_links",
+        "schedule": crontab(hour=3, minute=45),
+    },
     "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-searches": {
         "task": "chatapp.searches.tasks.sweep_searches",

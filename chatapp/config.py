@@ -91,6 +91,7 @@ class Config:
     parse_memory_mb: int
     storage: Storage
     s3: S3 | None  # with storage "s3"
+    public_links: bool
     oidc: Oidc | None  # with an issuer
     ldap: Ldap | None  # with a URL
 
@@ -209,6 +210,7 @@ def _read(read: Reader) -> Config:
         parse_memory_mb=read.integer("SONDE_PARSE_MEMORY_MB", 2048, 256, 65_536),
         storage=read.storage("SONDE_STORAGE"),
         s3=_read_s3(read),
+        public_links=read.flag("SONDE_PUBLIC_LINKS", True),
         oidc=_read_oidc(read),
         ldap=_read_ldap(read),
     )

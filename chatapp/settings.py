@@ -39,6 +39,7 @@ INSTALLED_APPS = [
     "chatapp.usage",
     "chatapp.evidence",
     "chatapp.people",
+    "chatapp.sharing",
     "uploads",
 ]
 

@@ -16,4 +16,5 @@ urlpatterns = [
     path("", include("chatapp.evidence.urls")),
     path("", include("chatapp.usage.urls")),
     path("", include("chatapp.people.urls")),
+    path("", include("chatapp.sharing.urls")),
 ]

@@ -40,6 +40,8 @@ export class Sidebar {
       "choose-chats": () => this.#fromMenu(([id]) => this.#selection.start(id)),
       "archive-chosen": () => this.#archive(this.#selection.take()),
       "delete-chosen": () => this.#delete(this.#selection.take()),
+      share: () => this.#fromMenu(([id]) => location.assign(`/c/${id}/share`)),
+      fork: () => this.#fromMenu(([id]) => this.#fork(id)),
     })
     this.#selection = new Selection({ root: this.#root, list: this.#list, onStop: () => this.refresh() })
     this.#root.addEventListener("click", ({ target }) => this.#openMenu(target.closest("[data-menu]")))
@@ -200,6 +202,15 @@ export class Sidebar {
       return location.assign("/")
     }
     this.#offerUndo(ids)
+  }
+
+  async #fork(id) {
+    try {
+      const copy = await post(`/c/${id}/fork`)
+      location.assign(`/c/${copy.id}`)
+    } catch (error) {
+      toast(error.message)
+    }
   }
 
   #takeOut(ids) {

@@ -20,6 +20,7 @@ from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence
 from chatapp.files.models import Attachment
 from chatapp.people.models import Invitation
+from chatapp.sharing.models import PublicLink
 from tests.file_fixtures import collect, give, make_collection
 from tests.site_fixtures import make_person, signed_in
 
@@ -109,6 +110,12 @@ ROUTES = {
     "share_collection": Route("POST", 404, 400, 404),  # with whom is not said
     "end_share": Route("POST", 404, 400, 404),
     "take_out": Route("POST", 404, 302, 404),
+    "share_conversation": Route("GET", 404, 200, 404),
+    "end_conversation_share": Route("POST", 404, 400, 404),
+    "fork_conversation": Route("POST", 404, 302, 404),
+    "make_link": Route("POST", 404, 200, 404, data=(("days", "7"),)),
+    "revoke_link": Route("POST", 404, 302, 404),
+    "shared": Route("GET", 200, 200, 200, 200),
     # The team's pages are there for its keepers alone; the person and the member of the group is the outsider.
     "team": Route("GET", 200, 404, 404),
     "person": Route("GET", 200, 404, 404),
@@ -168,6 +175,15 @@ def things(
         expires_at=timezone.now() + timedelta(days=1),
     )
     passkey = Passkey.objects.create(user=member, name="Phone", credential_id=b"1", public_data=b"", sign_count=0)
+    link = PublicLink.objects.create(
+        token_hash=sha256(b"guess").hexdigest(),
+        conversation=conversation,
+        made_by=member,
+        messages=[],
+        expires_at=timezone.now() + timedelta(days=1),
+    )
+    Conversation.objects.filter(pk=conversation.pk).update(active_leaf=reply)
+    values |= {"link_id": link.pk}
     values |= {"invitation_id": invitation.pk, "passkey_id": passkey.pk}
     return values | {"endpoint_id": endpoint.pk, "token": "guess", "language": "de"}
 
