@@ -91,7 +91,7 @@ export class Sidebar {
     if (!button) return
     this.#chosen = button.closest("[data-entry]")
     const { pinned, own } = this.#chosen?.dataset ?? {}
-    const isShown = { pin: pinned === undefined, unpin: pinned !== undefined, rename: own !== undefined, delete: own !== undefined }
+    const isShown = { pin: pinned === undefined, unpin: pinned !== undefined, rename: own !== undefined, share: own !== undefined, delete: own !== undefined }
     if (this.#chosen) for (const [name, shown] of Object.entries(isShown)) find(`[data-popover=conversation] [data-action=${name}]`).hidden = !shown
     toggle(find(`[data-popover="${button.dataset.menu}"]`), button)
   }
