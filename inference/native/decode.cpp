@@ -150,10 +150,6 @@ int select_topk(const float *scores, int count, int k, int32_t *chosen, std::vec
     return found;
 }
 
-inline void prefetch(const uint16_t *from, int count) {
-    for (int i = 0; i < count; i += 32) __builtin_prefetch(from + i);
-}
-
 // RANK, ROTARY and INDEX are the widths in sixteens, known to the compiler: vectors of that width stay in registers.
 template <int RANK, int ROTARY, int INDEX>
 class Step : public Job {
@@ -402,7 +398,7 @@ class Step : public Job {
         Keys<INDEX> keys;
         for (int position = start; position < stop; position += WIDE) {
             const uint16_t **entry = mine.entries.data() + position - start;
-            for (int i = 0; i < WIDE; i++) prefetch(entry[i + AHEAD], s.index_width);
+            for (int i = 0; i < WIDE; i++) prefetch(entry[i + AHEAD], 2 * s.index_width);
             keys.set([&](int i) { return entry[i]; });
             for (int i = 0; i < span.count; i++) {
                 const float *head_weights = index_head_weights_.data() + (span.first + i) * s.index_heads;
@@ -448,7 +444,7 @@ class Step : public Job {
         const uint16_t **entry = mine.entries.data();
         Keys<ROTARY> keys;
         for (int start = 0; start < count; start += WIDE) {
-            for (int i = start; i < start + WIDE; i++) prefetch(entry[i + AHEAD], num_ahead * width);
+            for (int i = start; i < start + WIDE; i++) prefetch(entry[i + AHEAD], num_ahead * 2 * width);
             keys.set([&](int i) { return entry[start + i] + s.rank; });
             keys.multiply(mine.queries.data(), num_queries,
                           [&](int q, Floats products) { store(mine.scores.data() + q * padded + start, products); });
