@@ -312,10 +312,8 @@ class Step : public Job {
         // A few rows read each its own past, from memory: all groups in one task, as they lie. Else group by group: what
         // one has of 2048 tokens fits a core's cache, and sparse rows read it at random.
         const int spans = int(spans_.size()), together = !are_many(rows_.count) && spans >= 4 ? shape_.groups : 1;
-        worker.share(spans * shape_.groups / together, [&](int task) {
-            for (int i = 0; i < together; i++)
-                attend(weights, spans_[task % spans], task / spans + i, i == 0 ? together : 0);
-        });
+        worker.share(spans * shape_.groups / together,
+                     [&](int task) { attend(weights, spans_[task % spans], task / spans, together); });
         product(
             worker, weights.output, rounded_attended_, rows_.count, weights.output.rows,
             [&](int t, Activations &x) { x.set(t, attended_.data() + size_t(t) * shape_.heads * shape_.rank); },
@@ -416,7 +414,7 @@ class Step : public Job {
         std::vector<const uint16_t *> &entries = scratch().entries;
         entries.resize(stride(stop - start) + AHEAD);
         for (int i = start; i < stop; i++) entries[i - start] = stored + slot(t, chosen ? chosen[i] : i) * width;
-        std::fill(entries.begin() + (stop - start), entries.end(), entries[stop - start - 1]);
+        std::fill(entries.begin() + (stop - start), entries.end(), entries[std::max(stop - start - 1, 0)]);
     }
 
     void choose(int t, const float *scores) {
@@ -424,13 +422,21 @@ class Step : public Job {
                                      chosen_.data() + size_t(t) * shape_.index_topk, scratch().keys);
     }
 
-    // Softmax average over the chosen positions, or all that a row sees, for the heads of one latent group; asks memory
-    // for what so many groups from this on have.
-    void attend(const Layer &weights, Span span, int group, int num_ahead) {
-        const Shape &s = shape_;
-        const int heads = s.heads / s.groups, num_queries = span.count * heads, last = span.first + span.count - 1;
+    // Softmax averages over the chosen positions, or all that a row sees, for the heads of some latent groups.
+    void attend(const Layer &weights, Span span, int first_group, int num_groups) {
+        const int last = span.first + span.count - 1, width = shape_.rank + shape_.rotary;
         const int count = is_sparse(last) ? num_chosen_[last] : length(last);
-        const int32_t *chosen = is_sparse(last) ? chosen_.data() + size_t(last) * s.index_topk : nullptr;
+        const int32_t *chosen = is_sparse(last) ? chosen_.data() + size_t(last) * shape_.index_topk : nullptr;
+        find(last, 0, count, chosen, weights.latents + first_group * width, shape_.groups * width);
+        for (int i = 0; i < num_groups; i++)
+            average(span, first_group + i, count, chosen != nullptr, i * width, i + 1 < num_groups);
+    }
+
+    // Of one group, whose part lies `offset` behind the entries. While it computes, memory is asked for what the next one
+    // reads, if one follows: 8 rows after 500 tokens 24 -> 19 ms on one core, before by asking for all groups at once.
+    void average(Span span, int group, int count, bool is_chosen, int offset, bool is_followed) {
+        const Shape &s = shape_;
+        const int heads = s.heads / s.groups, num_queries = span.count * heads, width = s.rank + s.rotary;
         const size_t padded = stride(count);
         Scratch &mine = scratch();
         mine.scores.resize(num_queries * padded);
@@ -439,26 +445,30 @@ class Step : public Job {
         mine.queries.resize(num_queries);
         for (int q = 0; q < num_queries; q++)
             mine.queries[q].set(queries_of(span.first, group) + q * Keys<ROTARY>::PAIRS);
-        const int width = s.rank + s.rotary;
-        find(last, 0, count, chosen, weights.latents + group * width, s.groups * width);
         const uint16_t **entry = mine.entries.data();
         Keys<ROTARY> keys;
         for (int start = 0; start < count; start += WIDE) {
-            for (int i = start; i < start + WIDE; i++) prefetch(entry[i + AHEAD], num_ahead * 2 * width);
-            keys.set([&](int i) { return entry[start + i] + s.rank; });
+            for (int i = start; i < start + WIDE; i++) {
+                if (offset == 0) prefetch(entry[i + AHEAD], 2 * width);
+                if (is_followed) prefetch(entry[i] + offset + width + s.rank, 2 * s.rotary);
+            }
+            keys.set([&](int i) { return entry[start + i] + offset + s.rank; });
             keys.multiply(mine.queries.data(), num_queries,
                           [&](int q, Floats products) { store(mine.scores.data() + q * padded + start, products); });
         }
         mine.row.resize(num_queries);
         for (int q = 0; q < num_queries; q++) {
-            const int seen = chosen ? count : length(span.first + q / heads);
+            const int seen = is_chosen ? count : length(span.first + q / heads);
             uint16_t *row = mine.weights.data() + q * padded;
             mine.row[q] = softmax(mine.scores.data() + q * padded, seen, s.softmax_scale, row);
             std::fill(row + stride(seen), row + padded, 0);
         }
         Values<RANK> latents;
         for (int start = 0; start < count; start += latents.COUNT) {
-            latents.set(std::min(latents.COUNT, int(padded) - start), [&](int i) { return entry[start + i]; });
+            const int together = std::min(latents.COUNT, int(padded) - start);
+            for (int i = start; is_followed && i < start + together; i++)
+                prefetch(entry[i] + offset + width, 2 * s.rank);
+            latents.set(together, [&](int i) { return entry[start + i] + offset; });
             latents.add(reinterpret_cast<const Pair *>(mine.weights.data() + start), padded / 2, num_queries,
                         mine.sums.data());
         }
