@@ -160,7 +160,7 @@ class NativeDecoder:
             torch.unflatten(tensor(f"self_attn.{name}_proj.weight"), dim, (config.num_attention_heads, -1))
             for name, dim in (("o", 1), ("kv_b", 0))
         )
-        layer.output = self._matrix(fold(output_DHV, value_up_HVR))
+        layer.output = self._matrix(fold(output_DHV, value_up_HVR), FINE_GROUP)
         router_DE = tensor("mlp.gate.weight").float().T
         layer.router = self._keep(torch.nn.functional.pad(router_DE, (0, -config.n_routed_experts % (PANEL // 2))))
         layer.router_bias = self._keep(tensor("mlp.gate.e_score_correction_bias").float())
