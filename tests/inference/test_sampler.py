@@ -29,6 +29,12 @@ def test_temperature_zero_takes_the_best() -> None:
     assert draw(torch.tensor([0.1, 2.0, 1.9]), temperature=0.0, seed=3) == 1
 
 
+def test_temperature_zero_takes_the_first_of_equals() -> None:
+    logits = torch.randn(5000).clamp(max=0.0)
+    logits[[4000, 70, 4999]] = 1.5
+    assert draw(logits, temperature=0.0) == 70
+
+
 def test_draws_follow_the_probabilities() -> None:
     probs = torch.tensor([0.5, 0.3, 0.15, 0.05])
     counts = draws(probs.log(), 4000).bincount(minlength=4)
