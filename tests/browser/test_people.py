@@ -70,9 +70,19 @@ def test_a_stranger_joins_by_a_link_and_is_suspended_while_chatting(
     expect(page.get_by_text("not there", exact=False).first).to_be_visible()
 
 
-@pytest.mark.parametrize("width", WIDTHS)
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_pages_of_the_team_look_right(browser: Browser, site: Site, keeper: Person, width: int, scheme: str) -> None:
+@pytest.mark.parametrize(
+    ("width", "scheme", "locale"),
+    [
+        (390, "light", "en-US"),
+        (390, "dark", "de-DE"),
+        (390, "light", "zh-CN"),
+        (1280, "dark", "en-US"),
+        (1280, "light", "de-DE"),
+    ],
+)
+def test_pages_of_the_team_look_right(
+    browser: Browser, site: Site, keeper: Person, width: int, scheme: str, locale: str
+) -> None:
     from chatapp.accounts.models import Group, User
     from chatapp.people import invitations
 
@@ -88,26 +98,28 @@ def test_pages_of_the_team_look_right(browser: Browser, site: Site, keeper: Pers
     made = invitations.make(olga, role="member", days=7, max_uses=1)
     context = browser.new_context(
         base_url=site.url,
-        locale="en-US",
+        locale=locale,
         viewport={"width": width, "height": WIDTHS[width]},
         color_scheme="dark" if scheme == "dark" else "light",
     )
     page = context.new_page()
     page.goto(f"/join/{made.token}")
-    shoot(page, f"join-{width}-{scheme}")
+    shoot(page, f"join-{width}-{scheme}-{locale}")
     context.add_cookies([keeper.cookie(site.url)])
     page.goto("/people")
-    page.get_by_text("Invite somebody").click()
-    shoot(page, f"people-{width}-{scheme}")
+    page.locator("details > summary").click()
+    shoot(page, f"people-{width}-{scheme}-{locale}")
     for path, name in (
         (f"/people/{nina.pk}", "person"),
         (f"/people/{gone.pk}", "suspended"),
         (f"/people/{nina.pk}/remove", "remove"),
         (f"/people/groups/{group.pk}", "group"),
         ("/account/leave", "leave"),
+        ("/account", "account"),
+        ("/account/codes", "codes"),
     ):
         page.goto(path)
-        shoot(page, f"{name}-{width}-{scheme}")
+        shoot(page, f"{name}-{width}-{scheme}-{locale}")
     context.close()
 
 
