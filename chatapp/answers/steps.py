@@ -58,6 +58,7 @@ class Steps:
                 await self._search_for(call, loaded, prepared)
             else:
                 await self._compute(call, prepared)
+            loaded.progress.forget_passing()
             params = {"round": len(prepared.rounds), "call": len(prepared.rounds[-1]["results"])}
             await self._claimed.notice("computed", params)
 

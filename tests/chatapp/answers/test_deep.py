@@ -94,6 +94,7 @@ async def test_the_model_searches_reads_on_and_cites_all_of_it(
     assert f"2 of {deep.SEARCHES} searches" in page and "iron bridge" in page
     reader = await check_story(accepted)
     assert "searching" in reader.notices() and "computed" in reader.notices()
+    assert "searching" not in [notice["code"] for notice in answer.notices], "it goes on no more"
 
 
 async def test_pages_that_were_named_are_read_first(

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import pytest
@@ -283,6 +284,9 @@ def test_what_would_be_read_is_told_before_sending(member: User, outsider: User,
     mode, read, total = told(member, short, long)
     assert (mode, total) == ("passages", 12) and 0 < read < 12
     assert told(outsider, short) == ("", 0, 0), "another person's file is not there"
+    asked = Asked([short.pk], [], None, None, "How long is the pier?")
+    beside_pages = foresee(member, replace(asked, search=True))
+    assert foresee(member, asked)["room_tokens"] - beside_pages["room_tokens"] == endpoint.context_length // 4
 
 
 async def test_a_model_that_sees_gets_the_picture_itself(
