@@ -20,6 +20,7 @@ from chatapp.conversations.selectors import get_conversation
 from chatapp.evidence.models import Check, Evidence
 from chatapp.files.access import readable
 from chatapp.files.models import Attachment
+from chatapp.searches.copying import copy_searches
 from chatapp.sharing.branch import Turn, ended_turns
 
 logger = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ def _copy_answer(viewer: User, original: Answer, reply: Message) -> Answer:
         endpoint=original.endpoint,
         thinking=original.thinking,
         search=original.search,
+        deep=original.deep,
         read_all=original.read_all,
         seed=original.seed,
         status=original.status,
@@ -93,10 +95,13 @@ def _copy_files(viewer: User, original: Message, copy: Message) -> None:
 
 def _copy_sources(original: Answer, copy: Answer) -> None:
     """Marks lead to the same passages. What is removed with a file is found by the file, in copies too."""
+    pages = copy_searches(original, copy)
     new_ids: dict[UUID, UUID] = {}
     for evidence in original.evidence.all():
         old_id, evidence.pk = evidence.pk, uuid.uuid4()
         evidence.answer = copy
+        if evidence.page_id in pages:
+            evidence.page_id = evidence.source_id = pages[evidence.page_id]
         evidence.save(force_insert=True)
         new_ids[old_id] = evidence.pk
     Check.objects.bulk_create(

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from chatapp.accounts.models import User
 from chatapp.answers.services import Accepted, continue_answer, regenerate, replay_answer, send_message
-from chatapp.conversations.models import Conversation
+from chatapp.conversations.models import Conversation, Grant
 from chatapp.conversations.selectors import read_item
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence, Excerpt
@@ -19,6 +19,7 @@ from chatapp.evidence.tasks import check_answer
 from chatapp.searches import life, services
 from chatapp.searches.models import Search, WebPage, WebSetting
 from chatapp.searches.shown import SearchShown
+from chatapp.sharing.forking import fork
 from chatapp.threads import in_thread
 from tests.chatapp.answers.stories import (
     cancel,
@@ -373,6 +374,32 @@ async def test_what_an_answer_has_read_goes_with_its_conversation(
         assert not Evidence.objects.exists() and not Excerpt.objects.exists()
 
     await in_thread(remove)
+
+
+async def test_a_copy_of_a_chat_has_the_search_and_its_pages_for_itself(
+    member: User, outsider: User, endpoint: Endpoint, scripted: ScriptedEndpoint, searched: SearchedWeb
+) -> None:
+    await play(endpoint, scripted, "says")
+    scripted.says = "Clara Voss built it [1]."
+    with searching():
+        async with running():
+            accepted = await ask(member)
+            await ended(accepted.answer_id)
+
+    def copy() -> None:
+        Grant.objects.create(conversation_id=accepted.conversation_id, user=outsider, access="read")
+        forked = fork(outsider, accepted.conversation_id)
+        Conversation.objects.get(pk=accepted.conversation_id).delete()
+        [reply] = forked.messages.filter(role="assistant")
+        item = read_item(outsider, forked.pk, reply.pk)
+        [shown] = item.searches
+        assert (shown.num_read, shown.queries[0].text) == (8, BY_RULES) and WebPage.objects.count() == 8
+        first = Evidence.objects.get(answer=item.answer, number=1)
+        assert first.page is not None and first.source_id == first.page_id
+        assert "source__hit" in signed_in(outsider).get(f"/sources/{first.pk}").content.decode()
+        assert signed_in(outsider).get(f"/sources/pages/{first.page_id}").status_code == 200
+
+    await in_thread(copy)
 
 
 async def test_the_page_shows_the_search_and_opens_what_was_read(
