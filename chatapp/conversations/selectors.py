@@ -1,5 +1,6 @@
 """What a viewer sees of conversations. Every selector takes the viewer first; what is not theirs is NotFound."""
 
+import json
 import logging
 from collections import defaultdict
 from collections.abc import Sequence
@@ -51,6 +52,14 @@ class ThreadItem:
     computed: list[Step]
     searches: list[SearchShown]
     budget: BudgetShown | None  # of a deep search
+
+    @property
+    def links_json(self) -> str:
+        """Of an answer for which pages were looked for: the only addresses that its text may link to.
+
+        A page can talk a model into writing one that carries away what stands in the chat.
+        """
+        return json.dumps(sorted({url for search in self.searches for url in search.addresses}))
 
 
 @dataclass(frozen=True, slots=True)

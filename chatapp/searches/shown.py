@@ -68,6 +68,10 @@ class SearchShown:
         return sum(page.state == "read" for page in self.pages)
 
     @property
+    def addresses(self) -> set[str]:
+        return {page.url for page in self.pages}
+
+    @property
     def in_trouble(self) -> bool:
         return self.state == State.FAILED or (self.state == State.DONE and self.num_read == 0)
 

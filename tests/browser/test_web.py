@@ -303,3 +303,26 @@ def test_deep_search_goes_on_from_what_it_has_found(
     chat.wait_for_check()
     page.screenshot(path=SCREENSHOTS / "web-deep.png")
     expect(chat.answers.last.locator("[data-search-budget]")).to_contain_text("2 of 6 searches")
+
+
+def test_an_answer_links_to_pages_that_were_read_and_nowhere_else(
+    asking: Chat, internet: Internet, endpoint: WrittenEndpoint
+) -> None:
+    """A page may talk a model into an address that carries away what stands in the chat."""
+    read = internet.urls[0]
+    evil = "https://evil.example/?told=secret"
+    endpoint.answers[QUESTION] = (
+        f"See [the page]({read}#history) [1], [here]({evil}), ![a picture]({evil}) and {evil} or mailto:a@evil.example."
+    )
+    asking.ask(QUESTION)
+    asking.wait_for_end()
+    links = asking.text().locator("a")
+    expect(links).to_have_count(1)
+    expect(links).to_have_text("the page")
+    expect(asking.text()).to_contain_text("here (evil.example), a picture (evil.example)")
+    expect(asking.text()).to_contain_text(evil)
+    endpoint.answers["Without a search?"] = f"See [here]({evil})."
+    asking.page.get_by_role("button", name="Search", exact=True).click()
+    asking.ask("Without a search?")
+    asking.wait_for_end()
+    expect(asking.text().locator("a")).to_have_count(1)

@@ -102,10 +102,11 @@ export class MessageView {
 
   // They come with the element: after the runner has chosen them, before or while the answer is written.
   #takeSources() {
-    const { sources = "" } = this.element.dataset
-    if (sources === this.#sources) return
-    this.#sources = sources
+    const { sources = "", links = "" } = this.element.dataset
+    if (sources + links === this.#sources) return
+    this.#sources = sources + links
     this.#markdown.sources = new Map(JSON.parse(sources || "[]").map((source) => [source.number, source]))
+    this.#markdown.links = links ? JSON.parse(links) : null
   }
 
   // The text has been drawn: the list below follows the numbers in it, and its sentences get their verdicts.

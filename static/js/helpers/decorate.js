@@ -9,13 +9,34 @@ import { t } from "./strings.js"
 const HIGHLIGHT_LIMIT = 60_000 // characters; longer code would hold up the page for more than a frame or two
 const BLOCKS = "p, li, h1, h2, h3, h4, h5, h6, blockquote, td, th"
 
-export function decorate(fragment, { isFinished, sources = new Map() }) {
+// `links`: the only addresses that links may lead to; null for any.
+export function decorate(fragment, { isFinished, sources = new Map(), links = null }) {
   for (const block of findAll(BLOCKS, fragment)) block.dir = "auto"
-  for (const link of findAll("a[href]", fragment)) Object.assign(link, { rel: "noopener noreferrer nofollow", target: "_blank" })
+  for (const link of findAll("a[href]", fragment)) {
+    if (links && !links.has(addressOf(link.href))) link.replaceWith(...wordsOf(link))
+    else Object.assign(link, { rel: "noopener noreferrer nofollow", target: "_blank" })
+  }
   for (const table of findAll("table", fragment)) wrapTable(table)
   for (const code of findAll("pre > code", fragment)) decorateCode(code, isFinished)
   for (const mark of findAll(".mark", fragment)) mark.replaceWith(markButton(mark, sources.get(Number(mark.dataset.mark))))
   for (const math of findAll(".math:not([data-open])", fragment)) void typeset(math)
+}
+
+// As browsers write it, without the place in the page; "" for what is none.
+export function addressOf(href) {
+  try {
+    const url = new URL(href)
+    url.hash = ""
+    return url.href
+  } catch {
+    return ""
+  }
+}
+
+// What a link says, and where it would lead, to be read and not to be followed.
+function wordsOf(link) {
+  const { hostname } = link
+  return link.textContent.includes(hostname) ? [...link.childNodes] : [...link.childNodes, ` (${hostname})`]
 }
 
 // Wide tables scroll by themselves; a scroll region needs a name and keyboard focus.

@@ -2,7 +2,7 @@
 // Images are shown as links: loading one would tell a foreign host who reads the answer, and when.
 
 import MarkdownIt from "../../vendor/markdown-it.js"
-import { decorate } from "./decorate.js"
+import { addressOf, decorate } from "./decorate.js"
 import { MarkNumbers, withoutHalfMark } from "../models/mark_numbers.js"
 import { countFinished, splitBlocks } from "./blocks.js"
 import { markSyntax } from "./mark_syntax.js"
@@ -26,6 +26,7 @@ export class MarkdownView {
   #env = { open: false }
   #scheduled = false
   #open = true
+  #links = null
   #sources = new Map() // number -> {evidence, name, words}
   #numbers = new MarkNumbers() // of the finished blocks
   #onRender
@@ -40,6 +41,12 @@ export class MarkdownView {
   // What marks lead to: a Map of number to {evidence, name, words}. All is drawn again, for a mark may be anywhere.
   set sources(sources) {
     this.#sources = sources
+    this.#drawn = null
+  }
+
+  // The only addresses that the text may link to; null for any.
+  set links(links) {
+    this.#links = links && new Set(links.map(addressOf))
     this.#drawn = null
   }
 
@@ -114,7 +121,7 @@ export class MarkdownView {
     const html = markdown.renderer.render(block.tokens, markdown.options, this.#env)
     if (old?.html === html && old.isFinished === isFinished) return
     const fragment = purify(html)
-    decorate(fragment, { isFinished, sources: this.#sources })
+    decorate(fragment, { isFinished, sources: this.#sources, links: this.#links })
     const nodes = [...fragment.childNodes]
     const next = { html, nodes, code, isFinished }
     if (old) old.nodes[0]?.before(fragment)

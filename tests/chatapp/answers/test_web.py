@@ -424,6 +424,7 @@ async def test_the_page_shows_the_search_and_opens_what_was_read(
             assert BY_RULES in text and "harbour station | Talmar" in text and "error 404" in text
             assert 'rel="noopener noreferrer nofollow"' in text
         assert "qwant did not answer in time" in page and "Talmar Chronicle" in page
+        assert "data-links=" in page and searched.urls[1] in page
         panel = browser.get(f"/sources/{first.pk}").content.decode()
         assert "source__hit" in panel and "#:~:text=" in panel
         for url in (f"/searches/{search.pk}", f"/sources/{first.pk}", f"/sources/pages/{first.page_id}"):
