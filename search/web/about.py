@@ -109,7 +109,7 @@ def _canonical(soup: BeautifulSoup, url: URL) -> str | None:
 
 def _icon(soup: BeautifulSoup, url: URL) -> str | None:
     """The first that is made of points: drawings are programs."""
-    for tag in soup.find_all("link", rel="icon"):
+    for tag in soup.find_all("link", rel="icon", href=True):
         try:
             target = redirect_target(url, str(tag.get("href") or ""))
         except Refused:
