@@ -63,6 +63,15 @@ class Site:
         ]
         env = {"DJANGO_SETTINGS_MODULE": "tests.browser.web_settings", "SMALL_WEB_PORT": str(web_port)}
         self._spawn("searching", *argv, *options, env=env)
+        self._wait_for_worker("searching@")
+
+    def _wait_for_worker(self, name: str) -> None:
+        """On a busy machine its libraries take longer to load than a test waits for a search."""
+        from chatapp.celery import app
+
+        until = time.monotonic() + READY_S
+        while not any(answered.startswith(name) for reply in app.control.ping(timeout=1.0) for answered in reply):
+            assert time.monotonic() < until, f"no worker {name} after {READY_S} s; see {self._log_folder}"
 
     def wait_until_ready(self) -> None:
         until = time.monotonic() + READY_S
