@@ -3,13 +3,14 @@
 import re
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from chatapp.accounts.models import User
 from chatapp.endpoints.models import Endpoint
 from chatapp.searches.models import Search, WebSetting
 from tests.browser.chat import Chat, Person
 from tests.browser.conftest import SCREENSHOTS
+from tests.browser.site import Site
 from tests.browser.web import Internet
 from tests.browser.written_endpoint import WrittenEndpoint
 
@@ -326,3 +327,19 @@ def test_an_answer_links_to_pages_that_were_read_and_nowhere_else(
     asking.ask("Without a search?")
     asking.wait_for_end()
     expect(asking.text().locator("a")).to_have_count(1)
+
+
+def test_touch_opens_the_source_at_once_and_shows_no_card(
+    asking: Chat, browser: Browser, site: Site, person: Person
+) -> None:
+    asking.ask(QUESTION)
+    asking.wait_for_end()
+    asking.wait_for_check()
+    context = browser.new_context(base_url=site.url, has_touch=True, viewport={"width": 390, "height": 844})
+    context.add_cookies([person.cookie(site.url)])
+    page = context.new_page()
+    page.goto(f"/c/{asking.conversation}")
+    page.locator("button.mark").first.tap()
+    expect(page.locator(PANEL).locator(".source__hit").first).to_be_in_viewport()
+    expect(page.get_by_role("tooltip")).to_be_hidden()
+    context.close()
