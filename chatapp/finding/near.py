@@ -4,6 +4,7 @@ The list is of the whole site; what is found by its words is another matter, and
 """
 
 from collections.abc import Sequence
+from os.path import commonprefix
 
 from django.db import connection, transaction
 
@@ -14,6 +15,7 @@ _SIMILAR = 0.3  # trigram similarity from which on letters are compared: tabel, 
 _COMPARED = 60
 _MAX_NEAR = 12
 _PART_LENGTH = 5  # a shorter one is a part of too many
+_BEGUN_LENGTH = 6  # of a word that is still typed, or has another ending, and has a slip in it
 
 
 def with_near(asked: Sequence[Asked]) -> list[Asked]:
@@ -22,13 +24,21 @@ def with_near(asked: Sequence[Asked]) -> list[Asked]:
     if not longest:
         return list(asked)
     alike = _look_up([each.word for each in longest])
-    return [or_near(each, alike[each.word]) if each.word in alike else each for each in asked]
+    return [or_near(each, alike.get(each.word, ())) for each in asked]
 
 
 def distance(one: str, other: str, most: int) -> int:
     """Letters changed, left out, put in or swapped with the next; `most` + 1 for more than that."""
     if abs(len(one) - len(other)) > most:
         return most + 1
+    one, other = _different(one, other)
+    if not one or not other:
+        return max(len(one), len(other))
+    begun = len(commonprefix((one, other)))
+    ended = len(commonprefix((one[begun:][::-1], other[begun:][::-1])))
+    one, other = one[begun : len(one) - ended], other[begun : len(other) - ended]
+    if not one or not other or max(len(one), len(other)) == 1:
+        return max(len(one), len(other))
     before_last: list[int] = []
     last = list(range(len(other) + 1))
     for i, letter in enumerate(one, 1):
@@ -67,18 +77,26 @@ def _look_up(words: Sequence[str]) -> dict[str, list[str]]:
         rows = cursor.fetchall()
     found: dict[str, list[str]] = {}
     for asked in words:
-        near = {word for which, word in rows if which == asked and _is_near(asked, word)}
-        if near:
-            found[asked] = sorted(near, key=lambda word: (distance(asked, word, 2), len(word), word))[:_MAX_NEAR]
+        near = sorted({(_slips(asked, word), len(word), word) for which, word in rows if which == asked})
+        most = allowed_distance(asked)
+        found[asked] = [word for slips, _length, word in near if slips <= most][:_MAX_NEAR]
     return found
 
 
-def _is_near(asked: str, word: str) -> bool:
+def _slips(asked: str, word: str) -> int:
+    """How far the word is from the asked one, or from one that it holds or, with a slip, begins with."""
     most = allowed_distance(asked)
-    if distance(asked, word, most) <= most:
-        return True
-    # A slip in a word that is still being typed, or has an ending.
-    begun = word[: len(asked)]
-    return (len(asked) >= _PART_LENGTH and asked in word) or (
-        len(word) > len(asked) >= 6 and distance(asked, begun, 1) <= 1
-    )
+    if asked in word:
+        return 1 if len(asked) >= _PART_LENGTH else most + 1
+    slips = distance(asked, word, most)
+    if slips > most and len(word) > len(asked) >= _BEGUN_LENGTH and distance(asked, word[: len(asked)], 1) == 1:
+        return most
+    return slips
+
+
+def _different(one: str, other: str) -> tuple[str, str]:
+    """What is left of both without what they begin and end with alike."""
+    begun = len(commonprefix((one, other)))
+    one, other = one[begun:], other[begun:]
+    ended = len(commonprefix((one[::-1], other[::-1])))
+    return one[: len(one) - ended], other[: len(other) - ended]

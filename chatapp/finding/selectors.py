@@ -33,7 +33,7 @@ RECENT = 8  # chats, while nothing is asked
 FEW = 8  # with fewer results, other spellings and parts of words are looked up too
 _MOST_TITLES = 5
 _MOST_OF_ONE = 3  # messages of one chat
-_POOL = 200  # matches, of which so many may be of one chat
+_POOL = 120  # matches, of which so many may be of one chat
 _READ = 100_000  # characters of a message in which its snippet is looked for
 _TIMEOUT_MS = 3_000  # of one query: nobody waits longer, and nobody keeps the database
 

@@ -19,8 +19,8 @@ class Language:
         return self.space.join(chance.choices(self.words, cum_weights=self.weights, k=num))
 
     def rare(self, chance: random.Random) -> str:
-        """Of the thousands that stand in a few messages each."""
-        return chance.choice(self.words[len(self.words) // 10 :])
+        """Of the thousands that stand in some messages each; still rarer ones may stand in none."""
+        return chance.choice(self.words[len(self.words) // 30 : len(self.words) // 5])
 
     def common(self, chance: random.Random) -> str:
         return chance.choice(self.words[5:50])

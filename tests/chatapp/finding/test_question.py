@@ -1,5 +1,7 @@
 """A question and a text agree, in every language: the same function makes the lexemes of both."""
 
+import random
+
 import pytest
 
 from chatapp.finding.lexemes import MAX_BYTES, lexemes, plain, written_words
@@ -121,3 +123,22 @@ def test_more_than_a_tsvector_holds_is_left_out() -> None:
 )
 def test_distance_counts_slips(one: str, other: str, expected: int) -> None:
     assert distance(one, other, 2) == expected == distance(other, one, 2)
+
+
+def test_distance_agrees_with_the_whole_table() -> None:
+    chance = random.Random(1)
+    for _ in range(3_000):
+        one, other = ("".join(chance.choices("abc", k=chance.randint(1, 6))) for _ in range(2))
+        assert distance(one, other, 2) == min(whole_table(one, other), 3), (one, other)
+
+
+def whole_table(one: str, other: str) -> int:
+    rows = [list(range(len(other) + 1))]
+    for i, letter in enumerate(one, 1):
+        row = [i]
+        for j, its in enumerate(other, 1):
+            row.append(min(rows[i - 1][j] + 1, row[j - 1] + 1, rows[i - 1][j - 1] + (letter != its)))
+            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == its:
+                row[j] = min(row[j], rows[i - 2][j - 2] + 1)
+        rows.append(row)
+    return rows[-1][-1]
