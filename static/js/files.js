@@ -18,12 +18,6 @@ const list = find("[data-files]") ? new FileList() : null
 const form = find("form[data-collection]")
 if (form) new CollectionUploads({ form, list })
 
-// What cannot be taken back is asked about.
-document.addEventListener("submit", (event) => {
-  const { confirm: words } = event.target.dataset
-  if (words && !window.confirm(words)) event.preventDefault()
-})
-
 document.addEventListener("keydown", (event) => {
   if (event.key !== "Escape" || event.defaultPrevented) return
   if (isOpen()) close()
