@@ -5,7 +5,7 @@ from django.urls import path
 from chatapp.searches import owner_views, views
 
 urlpatterns = [
-    path("searches/<uuid:search_id>", views.show_search, name="search"),
+    path("searches/<uuid:search_id>", views.show_search, name="web_search"),
     path("searches/<uuid:search_id>/confirm", views.confirm_search, name="confirm_search"),
     path("searches/<uuid:search_id>/skip", views.skip_search, name="skip_search"),
     path("sources/icons/<str:host>", views.show_icon, name="site_icon"),

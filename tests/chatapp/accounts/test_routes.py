@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from uuid import uuid4
@@ -20,6 +20,7 @@ from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence
 from chatapp.files.models import Attachment
 from chatapp.people.models import Invitation
+from chatapp.searches.models import Search, WebPage
 from chatapp.sharing.models import PublicLink
 from tests.file_fixtures import collect, give, make_collection
 from tests.site_fixtures import make_person, signed_in
@@ -85,6 +86,15 @@ ROUTES = {
     "try_endpoint": Route("GET", 200, 404, 404),
     "default_endpoint": Route("POST", 302, 404, 404),
     "delete_endpoint": Route("POST", 302, 404, 404),
+    # The search is proposed to the member, and has read a page.
+    "web_search": Route("GET", 404, 200, 404),
+    "confirm_search": Route("POST", 404, 302, 404, data=(("queries", "tides"),)),
+    "skip_search": Route("POST", 404, 302, 404),
+    "answer_pages": Route("GET", 404, 200, 404),
+    "page_copy": Route("GET", 404, 200, 404),
+    "site_icon": Route("GET", 404, 404, 404),  # there is none
+    "web_setting": Route("GET", 200, 404, 404),
+    "try_engine": Route("GET", 200, 404, 404),
     "usage": Route("GET", 200, 200, 200),
     "usage_csv": Route("GET", 200, 200, 200),
     "team_usage": Route("GET", 200, 404, 404),
@@ -163,6 +173,11 @@ def things(
     source = {"source_id": upload.reading_id, "source_sha256": upload.blob_id, "name": upload.name, "place": place}
     evidence = Evidence.objects.create(answer=answer, number=1, upload=upload, **source)
     values |= {"upload_id": upload.pk, "collection_id": collection.pk, "evidence_id": evidence.pk}
+    search = Search.objects.create(
+        answer=answer, ordinal=1, question="High tide?", queries=["tide"], state="proposed", deadline=_in_an_hour()
+    )
+    page = WebPage.objects.create(search=search, ordinal=1, url="https://tides.example/", sha256="0" * 64, blocks=[])
+    values |= {"search_id": search.pk, "page_id": page.pk, "host": "tides.example"}
     group = Group.objects.create(name="Pilots")
     group.members.add(outsider)
     values |= {"person_id": outsider.pk, "group_id": group.pk}
@@ -186,6 +201,10 @@ def things(
     values |= {"link_id": link.pk}
     values |= {"invitation_id": invitation.pk, "passkey_id": passkey.pk}
     return values | {"endpoint_id": endpoint.pk, "token": "guess", "language": "de"}
+
+
+def _in_an_hour() -> datetime:
+    return timezone.now() + timedelta(hours=1)
 
 
 def ask(client: Client, name: str, things: dict[str, object]) -> HttpResponse:
