@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from uuid import UUID
 
 from django.db.models import F, Q, QuerySet
@@ -19,6 +20,7 @@ from chatapp.evidence.places import place_words
 from chatapp.evidence.services import Draft
 from chatapp.searches.found import host_of
 from chatapp.searches.selectors import icon_urls
+from search.web.excerpts import excerpt as centred_excerpt
 
 EXCERPT_CHARACTERS = 240  # of a row in the list; the panel has the rest
 
@@ -130,14 +132,23 @@ def _rows_of(answers: Sequence[Answer], cited: Mapping[UUID, list[int]]) -> dict
         wanted |= Q(answer=answer) if answer.status not in ENDED else Q(answer=answer, number__in=cited[answer.pk])
     rows: dict[UUID, list[Evidence]] = defaultdict(list)
     best_first = Evidence.objects.filter(wanted).order_by(F("score").desc(nulls_last=True), "number")
-    for row in best_first.select_related("excerpt", "page").defer("page__blocks"):
+    unread = ("page__blocks", "page__search__progress", "page__search__found")
+    for row in best_first.select_related("excerpt", "page__search").defer(*unread):
         rows[row.answer_id].append(row)
     return rows
 
 
 def _row(row: Evidence, is_cited: bool, icons: Mapping[str, str]) -> SourceRow:
-    excerpt = " ".join(row.text[: 2 * EXCERPT_CHARACTERS].split())[:EXCERPT_CHARACTERS]
+    # Of a page, what matched the question; a file's passages are many, and are told by their beginnings.
+    text = row.text if row.page is None else _centred(row.text, row.page.search.question)
+    excerpt = " ".join(text[: 2 * EXCERPT_CHARACTERS].split())[:EXCERPT_CHARACTERS]
     shown = SourceRow(row.number, row.pk, row.name, place_words(row.place), excerpt, is_cited)
     if row.page is None:
         return shown
     return replace(shown, site=row.page.site, dated=row.page.date, icon_url=icons.get(host_of(row.page.url), ""))
+
+
+@lru_cache(maxsize=1024)
+def _centred(text: str, question: str) -> str:
+    """Half a millisecond each, and a long chat has hundreds of them on each of its pages."""
+    return centred_excerpt(text, question, EXCERPT_CHARACTERS)

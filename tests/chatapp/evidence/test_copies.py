@@ -13,6 +13,7 @@ from chatapp.answers.models import Answer
 from chatapp.conversations.models import Conversation, Message
 from chatapp.evidence.copies import AROUND, copy_of, pages_of_answer
 from chatapp.evidence.models import Evidence, Excerpt
+from chatapp.evidence.selectors import sources_of
 from chatapp.searches.models import Search, SiteIcon, WebPage
 from search.web.html import read_html
 from search.web.ranking import WebPassage, best, by_words, passages_of
@@ -197,3 +198,13 @@ def test_for_an_outsider_no_page_is_there(outsider: User, evidence: Evidence) ->
     assert client.get("/").status_code == 200
     for path in (f"sources/{evidence.pk}", f"sources/pages/{evidence.page_id}", f"answers/{evidence.answer_id}/pages"):
         assert client.get(f"/{path}").status_code == 404
+
+
+def test_excerpt_of_a_page_is_about_the_question(answer: Answer, evidence: Evidence) -> None:
+    assert evidence.excerpt is not None and evidence.page is not None
+    long = f"{'The harbour master writes down every ship. ' * 20}In 1951 a flood broke the eastern wall. "
+    Excerpt.objects.filter(pk=evidence.excerpt_id).update(text=long + "Sailors mend their nets on the quay. " * 20)
+    Search.objects.filter(pk=evidence.page.search_id).update(question="When did a flood break the wall?")
+    rows = sources_of([answer])[answer.pk].rows
+    [shown] = [row.excerpt for row in rows if row.evidence == evidence.pk]
+    assert "In 1951 a flood broke the eastern wall." in shown and shown.startswith("… ")
