@@ -3,8 +3,9 @@
 from dataclasses import replace
 
 from chatapp.answers.models import Status
+from chatapp.answers.prepared import Prepared
 from chatapp.answers.progress import Progress
-from chatapp.answers.questions import Prepared, Request
+from chatapp.answers.request import Request
 from chatapp.answers.snapshots import Ending
 from chatapp.endpoints.deltas import Completed
 from chatapp.endpoints.dialects import Prefix, Question

@@ -19,11 +19,14 @@ from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped, StopReason
 from chatapp.answers.claims import Claim, release
 from chatapp.answers.events import AnswerStarted, Delta, Part
 from chatapp.answers.joining import joined
+from chatapp.answers.loading import Loaded, load
 from chatapp.answers.log import FencedOut
 from chatapp.answers.models import Answer, Status
 from chatapp.answers.patience import Patience, Tries
+from chatapp.answers.prepared import CannotAnswer, Prepared
 from chatapp.answers.progress import Progress
-from chatapp.answers.questions import CannotAnswer, Loaded, Prepared, has_tools, load, prepare, tell_rounds, to_json
+from chatapp.answers.questions import prepare, tell_rounds
+from chatapp.answers.request import has_tools, to_json
 from chatapp.answers.rounds import round_of
 from chatapp.answers.services import emit_ended
 from chatapp.answers.snapshots import Ending, end_answer, failed, save_request

@@ -1,21 +1,14 @@
-"""From the row of an answer to the question for its endpoint: history in, budget applied, request remembered.
-
-What was asked is kept by message id and hash, so that a takeover and a replay ask exactly the same.
-"""
+"""From an answer to the question for its endpoint: history in, budget applied."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, TypedDict
+from dataclasses import dataclass, replace
 from uuid import UUID
 
-from django.db import transaction
-
-from chatapp.answers.claims import Claim, held_by
 from chatapp.answers.deep import deep_offered, is_over, tools_of_web, words_of_searches
-from chatapp.answers.events import Position, Wire, utf16_length
+from chatapp.answers.events import Wire
 from chatapp.answers.gathering import attempt_before, keep_reading, read_files
 from chatapp.answers.history import Said, history_above, numbers_of_pages, turns_of
-from chatapp.answers.log import FencedOut
+from chatapp.answers.loading import Loaded, first_units
 from chatapp.answers.long_reading import (
     NOTE_TOKENS,
     LongReading,
@@ -26,12 +19,12 @@ from chatapp.answers.long_reading import (
 )
 from chatapp.answers.models import Answer
 from chatapp.answers.pictures import PICTURE_TOKENS, pictures_of, seen_among
-from chatapp.answers.progress import Progress
-from chatapp.answers.rounds import DeepOffered, Round, TablesOffered, is_spent, may_call, most_calls, told_rounds
+from chatapp.answers.prepared import CannotAnswer, Prepared
+from chatapp.answers.request import PartSent, Request, has_tools
+from chatapp.answers.rounds import may_call, most_calls, told_rounds
 from chatapp.answers.snapshots import text_sha256
 from chatapp.answers.sources import Plan, passages_of, query_of, without_words_on_pictures
 from chatapp.answers.tables import (
-    Described,
     Spreadsheet,
     offered,
     room_for_tables,
@@ -40,11 +33,11 @@ from chatapp.answers.tables import (
     tool_of,
     words_of_results,
 )
-from chatapp.answers.web import WebGiven, WebPlan, freeze_web, frozen_web, plan_of_web, told_of, web_of
+from chatapp.answers.web import WebPlan, freeze_web, frozen_web, plan_of_web, told_of, web_of
 from chatapp.context.assembly import ContextFull, Turn, assemble
 from chatapp.context.counting import Counter, counter_for
 from chatapp.context.messages import ChatMessage
-from chatapp.context.sources import RULES, Mode, Sources, without_marks
+from chatapp.context.sources import RULES, Sources, without_marks
 from chatapp.context.web import cost
 from chatapp.conversations.models import Message
 from chatapp.endpoints.dialects import Question, Target, Tool, ToolChoice
@@ -62,99 +55,6 @@ ROOM_FOR_TEMPLATE = 40  # tokens that templates add around sources, rules and th
 CONTINUE = "Continue your last answer exactly where it stops. Repeat nothing of it and begin without a preface."
 
 
-class CannotAnswer(Exception):
-    """The answer fails before anything is asked."""
-
-    def __init__(self, code: str, detail: str = "") -> None:
-        super().__init__(code)
-        self.code = code
-        self.detail = detail
-
-
-class PartSent(TypedDict):
-    message: str
-    sha256: str
-
-
-class Request(TypedDict, total=False):
-    """Answer.request: empty until the first preparation."""
-
-    system: str
-    parts: list[PartSent]
-    left_out_turns: int
-    estimated_tokens: int
-    model: str
-    max_tokens: int
-    asks_to_continue: bool
-    start_reasoning: int  # UTF-16 units that an earlier attempt had thought
-    start_tokens: int
-    sources: Mode  # how the evidence frozen with this answer is written into the prompt
-    source_notices: list[tuple[str, Wire]]
-    notes: list[str]
-    web: WebGiven | None
-    tables: TablesOffered
-    deep: DeepOffered
-    rounds: list[Round]  # of tools called and their results, the last one perhaps still waited for
-    aside_tokens: tuple[int, int]  # prompt and completion of what was asked for notes, and in earlier rounds
-    sent: bool  # the endpoint may have begun to work on it
-    text_sha256: str  # of this attempt's text, once it has ended
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """An answer as its rows tell it."""
-
-    claim: Claim
-    answer: Answer
-    request: Request
-    progress: Progress
-    described: tuple[Described, ...] = ()  # spreadsheets that a new question offers to compute with
-
-    @property
-    def continues_message(self) -> bool:
-        return bool(self.progress.start_text or self.progress.start_reasoning)
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """All that asking needs. `question` has no prefix: what has been shown is added when it is asked."""
-
-    target: Target
-    question: Question
-    request: Request
-    endpoint: Endpoint
-    counter: Counter
-    asker_id: UUID | None
-    is_replay_changed: bool
-    notices: list[tuple[str, Wire]] = field(default_factory=list)
-
-    @property
-    def can_continue(self) -> bool:
-        return self.target.continuation != "none"
-
-    @property
-    def may_be_billed(self) -> bool:
-        """Of an endpoint elsewhere we cannot know: prices that nobody has filled in are 0 too."""
-        return not self.endpoint.is_local
-
-    @property
-    def prompt_characters(self) -> int:
-        return sum(len(message.content) for message in self.question.messages)
-
-    @property
-    def rounds(self) -> list[Round]:
-        return self.request.get("rounds", [])
-
-    @property
-    def may_compute(self) -> bool:
-        """Whether calls of the model are answered, be it by the word that there were too many."""
-        return has_tools(self.request) and not is_spent(self.rounds, most_calls(self.request.get("deep")))
-
-
-def has_tools(request: Request) -> bool:
-    return "tables" in request or "deep" in request
-
-
 @dataclass(frozen=True, slots=True)
 class Aside:
     """A long reading and whom to ask for its notes."""
@@ -168,51 +68,6 @@ class Aside:
         answer = self.reading.answer
         messages = (ChatMessage("system", self.system), ChatMessage("user", task.question))
         return Question(messages, NOTE_TOKENS, seed=answer.seed, user=str(answer.asked_by_id or ""))
-
-
-def load(claim: Claim) -> Loaded:
-    """Raises FencedOut where the claim holds no more."""
-    related = ("message", "endpoint", "replay_of__message")
-    answer = Answer.objects.select_related(*related).filter(held_by(claim)).first()
-    if answer is None:
-        raise FencedOut(f"answer {claim.answer_id}: fence {claim.fence} does not hold")
-    request: Request = answer.request
-    if not request and answer.replay_of is not None:
-        _begin_like_original(claim, answer, answer.replay_of)
-    progress = Progress(
-        text=answer.message.text,
-        reasoning=answer.reasoning,
-        token_ids=list(answer.token_ids),
-        position=Position(answer.snapshot_epoch, answer.snapshot_seq) if answer.snapshot_epoch else None,
-        notices=list(answer.notices),
-        first_token_ms=answer.first_token_ms,
-        thinking_ms=answer.thinking_ms,
-        generation_ms=answer.generation_ms or 0,
-        start_text=answer.prefix_length,
-        start_reasoning=request.get("start_reasoning", utf16_length(answer.reasoning)),
-    )
-    if rounds := request.get("rounds"):
-        progress.begin_round(rounds[-1]["ends"])
-    return Loaded(claim, answer, request, progress)
-
-
-@transaction.atomic
-def _begin_like_original(claim: Claim, answer: Answer, original: Answer) -> None:
-    """The replay of an attempt that continued a text begins with that text."""
-    request: Request = original.request
-    answer.prefix_length = original.prefix_length
-    answer.message.text = _first_units(original.message.text, original.prefix_length)
-    answer.reasoning = _first_units(original.reasoning, request.get("start_reasoning", 0))
-    answer.token_ids = original.token_ids[: request.get("start_tokens", 0)]
-    begun = Answer.objects.filter(held_by(claim)).update(
-        prefix_length=answer.prefix_length, reasoning=answer.reasoning, token_ids=answer.token_ids
-    )
-    if begun:
-        Message.objects.filter(id=claim.message_id).update(text=answer.message.text)
-
-
-def _first_units(text: str, units: int) -> str:
-    return text.encode("utf-16-le")[: 2 * units].decode("utf-16-le", "ignore")
 
 
 def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
@@ -475,7 +330,7 @@ def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tup
         tables = request.get("tables")
         results = words_of_results(loaded.answer.pk, tables, counter) if tables else {}
         messages += told_rounds(finished, results, words_of_searches(loaded.answer.pk, finished))
-    begun = _first_units(loaded.progress.text, loaded.progress.start_text)
+    begun = first_units(loaded.progress.text, loaded.progress.start_text)
     if request["asks_to_continue"] and begun:
         messages += [ChatMessage("assistant", begun), ChatMessage("user", CONTINUE)]
     hashes = {str(row.id): text_sha256(row.text) for row in found}
@@ -486,7 +341,3 @@ def _messages(request: Request, loaded: Loaded, endpoint: Endpoint) -> tuple[tup
 def _counter_of(answer: Answer) -> Counter:
     endpoint = endpoint_of(answer)
     return counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
-
-
-def to_json(request: Request) -> dict[str, Any]:
-    return dict(request)

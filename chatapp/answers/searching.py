@@ -14,7 +14,7 @@ from chatapp.answers.asides import Asides
 from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped
 from chatapp.answers.events import Wire
 from chatapp.answers.gathering import holding
-from chatapp.answers.questions import Loaded
+from chatapp.answers.loading import Loaded
 from chatapp.answers.to_search import ToSearch, to_search
 from chatapp.context.queries import asked_for_queries, queries_in
 from chatapp.endpoints.dialects import Question

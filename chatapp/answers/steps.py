@@ -14,9 +14,11 @@ from uuid import UUID
 from chatapp.answers.asides import Asides
 from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped
 from chatapp.answers.deep import begin_call, store_found, store_refusal
+from chatapp.answers.loading import Loaded
 from chatapp.answers.long_reading import save_note
 from chatapp.answers.patience import Patience
-from chatapp.answers.questions import Loaded, Prepared, long_reading, spreadsheets
+from chatapp.answers.prepared import Prepared
+from chatapp.answers.questions import long_reading, spreadsheets
 from chatapp.answers.rounds import WEB_TOOLS, CallMade, Wanted, call_key, next_call, wanted, wanted_of_web
 from chatapp.answers.searching import Searching
 from chatapp.answers.sources import count_moving

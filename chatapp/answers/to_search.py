@@ -7,7 +7,8 @@ from uuid import UUID
 from django.utils import timezone
 
 from chatapp.answers.history import history_above, turns_of
-from chatapp.answers.questions import Loaded, endpoint_of, target_for
+from chatapp.answers.loading import Loaded
+from chatapp.answers.questions import endpoint_of, target_for
 from chatapp.answers.sources import SHORT_QUESTION
 from chatapp.context.assembly import Turn
 from chatapp.context.counting import Counter, counter_for
