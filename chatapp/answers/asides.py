@@ -44,8 +44,10 @@ class Asides:
         asker_id = UUID(question.user) if question.user else None
         asked = Asked(Kind.ASIDE, asker_id, endpoint, self._claimed.claim.answer_id)
         spending = await self._claimed.patiently(in_thread, begin, asked, prompt_tokens)
-        source = metered(self._client.stream(target, question), spending, endpoint, counter)
-        async with aclosing(joined(source, self._claimed.stopping)) as pieces:
+        async with (
+            metered(self._client.stream(target, question), spending, endpoint, counter) as source,
+            aclosing(joined(source, self._claimed.stopping)) as pieces,
+        ):
             async for piece in pieces:
                 if isinstance(piece, Completed):
                     return text, piece.usage

@@ -225,8 +225,11 @@ class Generation(Claimed):
 
     async def _stream(self, prepared: Prepared, question: Question, progress: Progress) -> Completed:
         spending = await self.patiently(in_thread, begin, self._asked(prepared), prepared.request["estimated_tokens"])
-        source = metered(self._client.stream(prepared.target, question), spending, prepared.endpoint, prepared.counter)
-        async with aclosing(joined(source, self.stopping)) as pieces:
+        stream = self._client.stream(prepared.target, question)
+        async with (
+            metered(stream, spending, prepared.endpoint, prepared.counter) as source,
+            aclosing(joined(source, self.stopping)) as pieces,
+        ):
             async for piece in pieces:
                 if isinstance(piece, Completed):
                     return piece

@@ -79,7 +79,8 @@ async def _ask(target: Target, question: Question, answer: Answer) -> str | None
     prompt_tokens = sum(counter.count(message.content) for message in question.messages)
     spending = await in_thread(begin, Asked(Kind.TITLE, answer.asked_by_id, endpoint, answer.pk), prompt_tokens)
     async with EndpointClient() as client, asyncio.timeout(TITLE_S):
-        async with aclosing(metered(client.stream(target, question), spending, endpoint, counter)) as pieces:
+        stream = client.stream(target, question)
+        async with metered(stream, spending, endpoint, counter) as source, aclosing(source) as pieces:
             async for piece in pieces:
                 if isinstance(piece, Completed):
                     return usable_title(text, piece)
