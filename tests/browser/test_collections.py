@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.browser.chat import Chat, Person
 from tests.browser.conftest import SCREENSHOTS
@@ -20,6 +20,18 @@ def make_collection(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
 
 
+def hits(page: Page) -> Locator:
+    """What the page has found. Files are filed under their words a moment after they have been read."""
+    found = page.locator(".hit")
+    for _ in range(40):
+        expect(page.get_by_role("heading", name="Found for")).to_be_visible()
+        if found.count():
+            break
+        page.wait_for_timeout(500)
+        page.reload()
+    return found
+
+
 def add(page: Page, *files: NamedFile) -> None:
     page.locator("form[data-collection] [data-file-input]").set_input_files(list(files))
 
@@ -34,7 +46,7 @@ def test_collection_is_made_filled_searched_and_asked_from_a_new_chat(model: obj
     expect(page.locator("[data-chip]")).to_have_count(0)
     page.get_by_label("Search in this collection").fill("high tide")
     page.get_by_role("button", name="Search").click()
-    hit = page.locator(".hit").first
+    hit = hits(page).first
     expect(hit).to_contain_text("High tide at the old pier")
     hit.click()
     expect(page.locator("[data-panel] .source__hit").first).to_contain_text("High tide")
@@ -107,7 +119,7 @@ def test_own_files_are_reached_from_the_menu_found_and_asked_about(chat: Chat, p
     page.goto("/files")
     page.get_by_label("Search in your files").fill("bronze")
     page.get_by_role("button", name="Search").click()
-    expect(page.locator(".hit")).to_have_count(1)
+    expect(hits(page)).to_have_count(1)
     expect(page.locator(".hit")).to_contain_text("bell of bronze")
 
 
@@ -181,7 +193,7 @@ def test_pages_of_files_look_right(
     page.locator(".share").scroll_into_view_if_needed()
     shoot("sharing")
     page.goto(page.url + "?q=tide")
-    page.locator(".hit").first.click()
+    hits(page).first.click()
     expect(page.locator("[data-panel] .source__hit").first).to_be_visible()
     shoot("found")
     page.goto("/files")

@@ -1,5 +1,6 @@
 """What was spent, as a person sees it: a quota that stops an answer, and the page that adds it up."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -21,8 +22,9 @@ def test_an_answered_question_is_on_the_page_of_usage(chat: Chat, page: Page, mo
     page.get_by_role("button", name="Menu of Ana").click()
     page.get_by_role("menuitem", name="Usage").click()
     expect(page.get_by_role("heading", name="Usage", level=1)).to_be_visible()
-    expect(page.locator("[data-sum=requests]")).to_have_text("1")
-    expect(page.locator("[data-line='Scripted model'] td").first).to_have_text("1")
+    requests = re.compile("1|2")  # the title may have been asked for by now
+    expect(page.locator("[data-sum=requests]")).to_have_text(requests)
+    expect(page.locator("[data-line='Scripted model'] td").first).to_have_text(requests)
     expect(page.locator("[data-sum=cost]")).not_to_have_text("US$ 0.0000")
     with page.expect_download() as download:
         page.get_by_role("link", name="Download as CSV").click()
