@@ -11,7 +11,7 @@ from chatapp.answers.claims import Claim, held_by
 from chatapp.answers.given import given_above
 from chatapp.answers.log import FencedOut
 from chatapp.answers.models import Answer
-from chatapp.answers.sources import Plan, plan_for
+from chatapp.answers.sources import Plan, plan_for, with_best_told
 from chatapp.context.counting import Counter
 from chatapp.evidence.models import Evidence
 from chatapp.evidence.selectors import frozen_drafts
@@ -24,7 +24,7 @@ def read_files(claim: Claim, answer: Answer, query: str, room_tokens: int, count
     given = given_above(answer.message, answer.asked_by_id)
     if given.is_empty:
         return Plan()
-    plan = plan_for(given, query, room_tokens, counter, is_demo=is_demo)
+    plan = with_best_told(plan_for(given, query, room_tokens, counter, is_demo=is_demo), query)
     with holding(claim):
         freeze(answer.pk, plan.drafts)
     return plan

@@ -22,6 +22,7 @@ from uploads.models import OPEN, ReadingState, Upload
 # Passages for one question: more of them hide the good ones from a model, and each costs the reader a second.
 MOST_PASSAGES = 40
 MOST_PASSAGE_TOKENS = 12_000
+MOST_LISTED = 8  # of whole files, where a model cites none of them
 # The demonstration model reads some 1,500 tokens a second on two cores: its first word comes within two seconds.
 MOST_DEMO_TOKENS = 2_000
 # A text that is surely too long is not fetched and counted: nothing packs more characters into a token.
@@ -95,6 +96,15 @@ def plan_for(
     plan = _passages(files, question, room_tokens, counter, total, is_demo)
     words = {"read": plan.read, "pages": total, "passages": len(plan.drafts)}
     return _with_notices(plan, [*notices, ("files_passages", words)])
+
+
+def with_best_told(plan: Plan, question: str) -> Plan:
+    """Of whole files the passages that fit the question best are told apart: they are listed below the answer."""
+    if plan.mode != "whole":
+        return plan
+    hits = find(question, {draft.source_id for draft in plan.drafts}, limit=MOST_LISTED)
+    scores = {(hit.source_id, hit.text): hit.score for hit in hits}
+    return replace(plan, drafts=tuple(replace(d, score=scores.get((d.source_id, d.text))) for d in plan.drafts))
 
 
 def without_words_on_pictures(plan: Plan) -> Plan:

@@ -42,7 +42,7 @@ class SourceRow:
 
 @dataclass(frozen=True, slots=True)
 class AnswerSources:
-    """The best first. Of whole files that were read, once the answer has ended, only the passages that it cites."""
+    """The best first. Of whole files, once the answer has ended, those that it cites or that fit the question best."""
 
     rows: list[SourceRow]
     checks: list[Check]

@@ -31,8 +31,13 @@ class Spending(models.Model):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=6, choices=Kind.choices)
     answer_id = models.UUIDField(null=True)  # no foreign key: it may be deleted
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+")
-    endpoint = models.ForeignKey("endpoints.Endpoint", on_delete=models.SET_NULL, null=True, related_name="+")
+    # Not held by the database: who deletes a person or an endpoint must not fail on a request that begins just then.
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
+    )
+    endpoint = models.ForeignKey(
+        "endpoints.Endpoint", on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
+    )
     endpoint_name = models.CharField(max_length=100)
     model = models.CharField(max_length=200)
     began_at = models.DateTimeField(db_default=Now())

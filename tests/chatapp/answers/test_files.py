@@ -22,6 +22,7 @@ from chatapp.context.counting import RatioCounter
 from chatapp.conversations.models import Message
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence, Excerpt, Note
+from chatapp.evidence.selectors import sources_of
 from chatapp.evidence.tasks import check_answer
 from chatapp.threads import in_thread
 from search.index import put
@@ -112,6 +113,8 @@ async def test_a_file_that_fits_is_read_whole_and_stands_first(
     rows = await in_thread(evidence_of, accepted.answer_id)
     assert [r.number for r in rows] == list(range(1, len(rows) + 1))
     assert rows[0].text.startswith("The pier is 40 m long.") and rows[0].place["page"] == 1
+    listed = (await in_thread(sources_of, [answer]))[answer.pk].rows
+    assert listed[0].number == 1 and not listed[0].is_cited, "what fits the question is there to open, cited or not"
 
 
 async def test_of_a_file_that_does_not_fit_the_best_passages_come_with_the_question(
