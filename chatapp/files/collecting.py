@@ -9,7 +9,8 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
 from chatapp.accounts.grants import Access
-from chatapp.accounts.models import Group, User
+from chatapp.accounts.models import User
+from chatapp.accounts.principals import Principal, columns_of
 from chatapp.conversations.models import Message
 from chatapp.errors import Invalid, NotFound
 from chatapp.files.access import collections, get_collection, get_own_collection
@@ -64,15 +65,11 @@ def delete(viewer: User, collection_id: UUID) -> None:
     logger.info("collection %s deleted by=%s files=%d", collection_id, viewer.pk, removed)
 
 
-def share(viewer: User, collection_id: UUID, principal: User | Group | None, access: Access) -> CollectionGrant:
+def share(viewer: User, collection_id: UUID, principal: Principal, access: Access) -> CollectionGrant:
     """With a person, a group, or everyone of the team (None); in place of what they had. Raises NotFound."""
     collection = get_own_collection(viewer, collection_id)
     grant, _made = CollectionGrant.objects.update_or_create(
-        collection=collection,
-        user=principal if isinstance(principal, User) else None,
-        group=principal if isinstance(principal, Group) else None,
-        everyone=principal is None,
-        defaults={"access": access},
+        collection=collection, **columns_of(principal), defaults={"access": access}
     )
     return grant
 

@@ -13,11 +13,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from chatapp.accounts.grants import Access
 from chatapp.accounts.models import User
+from chatapp.accounts.principals import rows_of
+from chatapp.accounts.share_forms import GrantForm
 from chatapp.conversations.selectors import sidebar
 from chatapp.errors import Invalid
 from chatapp.files import collecting, shelf
 from chatapp.files.access import get_collection, get_own_collection
-from chatapp.files.forms import GrantForm, NameForm, ShareForm, ShelfForm
+from chatapp.files.forms import CollectionShareForm, NameForm, ShelfForm
 from chatapp.http import read_fields, valid, viewer, wants_page
 from uploads.models import Upload
 
@@ -68,8 +70,8 @@ def show_collection(request: HttpRequest, collection_id: UUID) -> HttpResponse:
         "is_owner": is_owner,
         "may_write": shelf.may_write(person, collection),
         "found": shelf.search_collection(person, collection_id, asked["q"]) if asked["q"] else None,
-        "grants": shelf.grants_of(collection) if is_owner else [],
-        "share": ShareForm(person) if is_owner else None,
+        "grants": rows_of(collection.grants.all()) if is_owner else [],
+        "share": CollectionShareForm(person) if is_owner else None,
         "num_vectors": num_vectors,
         "num_passages": num_passages,
         "max_mb": settings.CONFIG.upload_max_mb,
@@ -107,7 +109,7 @@ def take_out(request: HttpRequest, collection_id: UUID, upload_id: UUID) -> Http
 def share_collection(request: HttpRequest, collection_id: UUID) -> HttpResponse:
     person = viewer(request)
     get_own_collection(person, collection_id)  # before the form says anything of people and groups
-    form = ShareForm(person, read_fields(request))
+    form = CollectionShareForm(person, read_fields(request))
     access = Access(valid(form)["access"])
     collecting.share(person, collection_id, form.chosen(), access)
     return _back(request, collection_id)

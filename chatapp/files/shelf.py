@@ -13,11 +13,11 @@ from django.db.models import Count, QuerySet
 from django.utils.translation import gettext as _
 
 from chatapp.accounts.grants import Access
-from chatapp.accounts.models import Group, Role, User
+from chatapp.accounts.models import User
 from chatapp.conversations.access import allowed
 from chatapp.evidence.places import place_words
 from chatapp.files.access import collections, get_collection, get_own, readable
-from chatapp.files.models import Attachment, Collection, CollectionFile, CollectionGrant
+from chatapp.files.models import Attachment, Collection, CollectionFile
 from chatapp.files.states import ChipState, chip_state
 from search.retrieval import find, progress
 from uploads.models import OPEN, Upload
@@ -87,14 +87,6 @@ class Quota:
     @property
     def percent(self) -> int:
         return min(100, round(100 * self.used_bytes / self.all_bytes))
-
-
-@dataclass(frozen=True, slots=True)
-class GrantRow:
-    id: int
-    name: str
-    kind: str  # person, group or everyone
-    access: str
 
 
 class CollectionChoice(TypedDict):
@@ -174,26 +166,6 @@ def quota_of(viewer: User) -> Quota:
     return Quota(used_bytes(viewer.pk), settings.UPLOADS.quota_bytes)
 
 
-def grants_of(collection: Collection) -> list[GrantRow]:
-    grants = collection.grants.select_related("user", "group")
-    return sorted(map(_grant_row, grants), key=lambda row: (row.kind != "everyone", row.kind, row.name))
-
-
-def principals(viewer: User) -> list[tuple[str, str]]:
-    """With whom the viewer may share: value and words. Guests know only the groups that they are in."""
-    if viewer.role == Role.GUEST:
-        return [(f"group:{group.pk}", group.name) for group in viewer.teams.order_by("name")]
-    people = User.objects.filter(is_active=True).exclude(pk=viewer.pk).order_by("name", "email")
-    return [
-        ("everyone", _("Everyone in the team")),
-        *(
-            (f"group:{group.pk}", _("Group: %(name)s") % {"name": group.name})
-            for group in Group.objects.order_by("name")
-        ),
-        *((f"person:{person.pk}", f"{person.name} ({person.email})") for person in people),
-    ]
-
-
 def may_write(viewer: User, collection: Collection) -> bool:
     return collections(viewer, Access.WRITE).filter(pk=collection.pk).exists()
 
@@ -265,11 +237,3 @@ def _rest(shown: dict[UUID, list[Place]], counts: dict[UUID, int], upload_id: UU
 
 def _owner_name(viewer: User, owner: User) -> str:
     return "" if owner.pk == viewer.pk else owner.name
-
-
-def _grant_row(grant: CollectionGrant) -> GrantRow:
-    if grant.user is not None:
-        return GrantRow(grant.pk, grant.user.name, "person", grant.access)
-    if grant.group is not None:
-        return GrantRow(grant.pk, grant.group.name, "group", grant.access)
-    return GrantRow(grant.pk, _("Everyone in the team"), "everyone", grant.access)

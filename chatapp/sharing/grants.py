@@ -1,29 +1,20 @@
 """Sharing a conversation inside the team: its owner's alone. What counts is decided in conversations/access.py."""
 
 import logging
-from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
 from django.db import transaction
-from django.utils.translation import gettext as _
 
 from chatapp.accounts.grants import Access
-from chatapp.accounts.models import Group, User
+from chatapp.accounts.models import User
+from chatapp.accounts.principals import Principal, columns_of
 from chatapp.answers import doorbell
 from chatapp.conversations.access import owned
 from chatapp.conversations.models import Conversation, Grant
 from chatapp.errors import NotFound
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class GrantRow:
-    id: int
-    kind: str  # everyone, group or person
-    name: str
-    access: str
 
 
 def get_own(viewer: User, conversation_id: UUID) -> Conversation:
@@ -34,16 +25,12 @@ def get_own(viewer: User, conversation_id: UUID) -> Conversation:
     return conversation
 
 
-def share(viewer: User, conversation_id: UUID, principal: User | Group | None, access: Access) -> Grant:
+def share(viewer: User, conversation_id: UUID, principal: Principal, access: Access) -> Grant:
     """With a person, a group, or everyone of the team (None); in place of what they had. Raises NotFound."""
     with transaction.atomic():
         conversation = get_own(viewer, conversation_id)
         grant, _made = Grant.objects.update_or_create(
-            conversation=conversation,
-            user=principal if isinstance(principal, User) else None,
-            group=principal if isinstance(principal, Group) else None,
-            everyone=principal is None,
-            defaults={"access": access},
+            conversation=conversation, **columns_of(principal), defaults={"access": access}
         )
         _announce(conversation, grant)
     logger.info("conversation %s shared grant=%d by=%s", conversation_id, grant.pk, viewer.pk)
@@ -60,19 +47,6 @@ def end_share(viewer: User, conversation_id: UUID, grant_id: int) -> None:
         _announce(conversation, grant)
         grant.delete()
     logger.info("conversation %s no longer shared grant=%d by=%s", conversation_id, grant_id, viewer.pk)
-
-
-def grants_of(conversation: Conversation) -> list[GrantRow]:
-    grants = conversation.grants.select_related("user", "group")
-    return sorted(map(_row, grants), key=lambda row: (row.kind != "everyone", row.kind, row.name))
-
-
-def _row(grant: Grant) -> GrantRow:
-    if grant.user is not None:
-        return GrantRow(grant.pk, "person", grant.user.name, grant.access)
-    if grant.group is not None:
-        return GrantRow(grant.pk, "group", grant.group.name, grant.access)
-    return GrantRow(grant.pk, "everyone", _("Everyone in the team"), grant.access)
 
 
 def _announce(conversation: Conversation, grant: Grant) -> None:

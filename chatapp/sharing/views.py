@@ -14,11 +14,13 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 from chatapp.accounts import lockout, throttle
 from chatapp.accounts.entering import address_of
 from chatapp.accounts.grants import Access
+from chatapp.accounts.principals import rows_of
+from chatapp.accounts.share_forms import GrantForm
 from chatapp.accounts.throttle import Key
 from chatapp.errors import ChatError, NotFound
 from chatapp.http import read_fields, valid, viewer, wants_page
 from chatapp.sharing import forking, grants, links
-from chatapp.sharing.forms import GrantForm, LinkForm, ShareForm
+from chatapp.sharing.forms import ChatShareForm, LinkForm
 
 
 @never_cache
@@ -27,14 +29,14 @@ def share(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
     person = viewer(request)
     conversation = grants.get_own(person, conversation_id)  # before the form says anything of people and groups
     if request.method == "POST":
-        form = ShareForm(person, read_fields(request))
+        form = ChatShareForm(person, read_fields(request))
         access = Access(valid(form)["access"])
         grants.share(person, conversation_id, form.chosen(), access)
         return _back(request, conversation_id)
     context = {
         "conversation": conversation,
-        "grants": grants.grants_of(conversation),
-        "share": ShareForm(person),
+        "grants": rows_of(conversation.grants.all()),
+        "share": ChatShareForm(person),
         "may_publish": links.may_publish(person),
         "links": links.links_of(conversation),
         "link_form": LinkForm(),

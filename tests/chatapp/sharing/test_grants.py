@@ -6,6 +6,7 @@ import pytest
 
 from chatapp.accounts.grants import Access
 from chatapp.accounts.models import Group, Role, User
+from chatapp.accounts.principals import rows_of
 from chatapp.conversations.access import may
 from chatapp.conversations.models import Conversation
 from chatapp.errors import NotFound
@@ -31,7 +32,7 @@ def test_share_with_a_person_a_group_and_everyone(member: User, outsider: User, 
     assert conversation.grants.count() == 2, "in place of what they had"
     grants.share(member, conversation.pk, None, Access.READ)
     assert not may(guest, conversation.pk), "guests are not of the team"
-    assert [row.kind for row in grants.grants_of(conversation)] == ["everyone", "group", "person"]
+    assert [row.kind for row in rows_of(conversation.grants.all())] == ["everyone", "group", "person"]
 
 
 @pytest.mark.django_db
