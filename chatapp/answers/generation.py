@@ -244,7 +244,7 @@ class Generation(Claimed):
         allowed = partial(
             output_allowed, prepared.asker_id, prepared.request["estimated_tokens"], prices_of(prepared.endpoint)
         )
-        left, _limit = await self.patiently(in_thread, allowed)
+        left = await self.patiently(in_thread, allowed)
         if left is None:
             return question
         if left == 0:

@@ -8,8 +8,6 @@ from chatapp.usage.reports import Line
 
 WIDTH, HEIGHT = 720, 160
 GAP = 0.25  # of a day's place
-
-
 PARTS = ("hit", "miss", "output")  # from the ground up
 
 
@@ -37,7 +35,6 @@ class Bar:
 @dataclass(frozen=True, slots=True)
 class Chart:
     bars: tuple[Bar, ...]
-    most_tokens: int
     width: int = WIDTH
     height: int = HEIGHT
 
@@ -45,7 +42,7 @@ class Chart:
 def chart_of(days: Sequence[Line]) -> Chart:
     most = max((day.sums.tokens for day in days), default=0)
     place = WIDTH / max(len(days), 1)
-    return Chart(tuple(_bar(day, n * place, place, most) for n, day in enumerate(days)), most)
+    return Chart(tuple(_bar(day, n * place, place, most) for n, day in enumerate(days)))
 
 
 def _bar(day: Line, x: float, place: float, most: int) -> Bar:

@@ -50,7 +50,10 @@ class QuotaForm(LookMixin, forms.Form):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices: list[tuple[str, Any]] = [(EACH, _("each person without a quota of their own"))]
-        choices += [(f"group:{group.pk}", _("group: %(name)s") % {"name": group.name}) for group in _groups()]
+        choices += [
+            (f"group:{group.pk}", _("group: %(name)s") % {"name": group.name})
+            for group in Group.objects.order_by("name")
+        ]
         choices += [(f"person:{person.pk}", person.name) for person in User.objects.order_by("name")]
         principal = self.fields["principal"]
         assert isinstance(principal, forms.ChoiceField)
@@ -66,7 +69,3 @@ def principal_of(quota: Quota) -> str:
     if quota.group_id is not None:
         return f"group:{quota.group_id}"
     return f"person:{quota.user_id}" if quota.user_id is not None else EACH
-
-
-def _groups() -> list[Group]:
-    return list(Group.objects.order_by("name"))

@@ -14,10 +14,6 @@ class Tokens:
     miss: int = 0
     output: int = 0
 
-    @property
-    def total(self) -> int:
-        return self.hit + self.miss + self.output
-
 
 @dataclass(frozen=True, slots=True)
 class Prices:

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
-from chatapp.accounts.models import User
+from chatapp.accounts.models import Group, User
 from chatapp.errors import ChatError
 from chatapp.usage.models import Quota, Spending
 from chatapp.usage.prices import Prices, Tokens
@@ -57,36 +57,28 @@ class Limit:
         return None if left is None else max(0, left)
 
 
-def limits_for(user: User) -> list[Limit]:
-    """The fullest first."""
-    return sorted(_limits(user), key=lambda limit: -limit.share)
+def limits_for(user_id: UUID | None) -> list[Limit]:
+    """The fullest first. Nobody's answer has none."""
+    return sorted(_limits(user_id), key=lambda limit: -limit.share)
 
 
 def near_quota(user_id: UUID | None) -> int | None:
     """The percent that is used of the fullest limit, where that is worth telling."""
-    user = User.objects.filter(pk=user_id).first() if user_id else None
-    limits = limits_for(user) if user else []
+    limits = limits_for(user_id)
     return limits[0].percent if limits and limits[0].share >= NEAR else None
 
 
 def check_quota(user: User) -> None:
     """Raises ChatError for somebody who may spend no more."""
-    for limit in limits_for(user):
+    for limit in limits_for(user.pk):
         if limit.is_used_up:
             raise ChatError("quota", _refusal(limit))
 
 
-def output_allowed(user_id: UUID | None, prompt_tokens: int, prices: Prices) -> tuple[int | None, Limit | None]:
-    """The most tokens of output that this person's quotas leave, and the limit that says so."""
-    user = User.objects.filter(pk=user_id).first() if user_id else None
-    if user is None:
-        return None, None
-    tightest: tuple[int | None, Limit | None] = (None, None)
-    for limit in _limits(user):
-        left = limit.output_left(prompt_tokens, prices)
-        if left is not None and (tightest[0] is None or left < tightest[0]):
-            tightest = (left, limit)
-    return tightest
+def output_allowed(user_id: UUID | None, prompt_tokens: int, prices: Prices) -> int | None:
+    """The most tokens of output that this person's quotas leave; None where they set no end."""
+    left = (limit.output_left(prompt_tokens, prices) for limit in _limits(user_id))
+    return min((tokens for tokens in left if tokens is not None), default=None)
 
 
 def _refusal(limit: Limit) -> str:
@@ -100,20 +92,21 @@ def _refusal(limit: Limit) -> str:
     return _("What you may spend in a %(span)s is used up. It starts again on %(when)s (UTC).") % words
 
 
-def _limits(user: User) -> Iterator[Limit]:
+def _limits(user_id: UUID | None) -> Iterator[Limit]:
     now = timezone.now()
-    for quota in _quotas(user):
+    for quota in _quotas(user_id):
         if quota.group_id is None:
-            spent = Spending.objects.filter(user=user)
+            spent = Spending.objects.filter(user=user_id)
         else:
             spent = Spending.objects.filter(user__in=User.objects.filter(teams=quota.group_id))
         yield from _limits_of(quota, spent, now)
 
 
-def _quotas(user: User) -> list[Quota]:
-    found = list(
-        Quota.objects.filter(Q(user=user) | Q(group__in=user.teams.all()) | Q(everyone=True)).select_related("group")
-    )
+def _quotas(user_id: UUID | None) -> list[Quota]:
+    if user_id is None:
+        return []
+    holding = Q(user=user_id) | Q(group__in=Group.objects.filter(members=user_id)) | Q(everyone=True)
+    found = list(Quota.objects.filter(holding).select_related("group"))
     has_own = any(quota.user_id is not None for quota in found)
     return [quota for quota in found if not (quota.everyone and has_own)]
 

@@ -10,8 +10,9 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 from django.utils.translation import gettext as _
 
-from chatapp.accounts.models import Role, User
+from chatapp.accounts.models import User
 from chatapp.errors import NotFound
+from chatapp.people.rights import may_manage
 from chatapp.usage.models import Spending
 
 By = Literal["day", "model", "person", "group"]
@@ -92,13 +93,9 @@ def own_report(viewer: User, period: Period, by: By) -> Report:
 
 def team_report(viewer: User, period: Period, by: By) -> Report:
     """Raises NotFound for who does not look after the team."""
-    if not sees_team(viewer):
+    if not may_manage(viewer):
         raise NotFound
     return _report(Spending.objects.all(), period, by)
-
-
-def sees_team(viewer: User) -> bool:
-    return viewer.is_active and viewer.role in (Role.OWNER, Role.ADMIN)
 
 
 def _report(spent: QuerySet[Spending], period: Period, by: By) -> Report:

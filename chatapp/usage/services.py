@@ -6,15 +6,15 @@ from uuid import UUID
 
 from chatapp.accounts.models import User
 from chatapp.errors import NotFound
+from chatapp.people.rights import may_manage
 from chatapp.usage.models import Quota
-from chatapp.usage.reports import sees_team
 
 logger = logging.getLogger(__name__)
 
 
 def set_quota(viewer: User, principal: str, limits: dict[str, Any]) -> None:
     """`principal` is `each`, `group:<id>` or `person:<id>`. Without any limit the quota ends. Raises NotFound."""
-    if not sees_team(viewer):
+    if not may_manage(viewer):
         raise NotFound
     kind, _, id = principal.partition(":")
     whose = {"everyone": True} if kind == "each" else {"group_id" if kind == "group" else "user_id": UUID(id)}

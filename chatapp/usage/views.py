@@ -4,7 +4,7 @@ import csv
 from typing import Any
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
@@ -12,11 +12,13 @@ from django.views.decorators.http import require_GET, require_http_methods
 
 from chatapp.accounts.models import User
 from chatapp.http import valid, viewer
+from chatapp.people.pages import keepers_only
+from chatapp.people.rights import may_manage
 from chatapp.usage.charts import chart_of
 from chatapp.usage.forms import QuotaForm, ReportForm, principal_of
 from chatapp.usage.models import Quota
 from chatapp.usage.quotas import limits_for
-from chatapp.usage.reports import Report, own_report, sees_team, team_report
+from chatapp.usage.reports import Report, own_report, team_report
 from chatapp.usage.services import set_quota
 
 COLUMNS = (
@@ -42,8 +44,8 @@ def show_usage(request: HttpRequest, *, team: bool) -> HttpResponse:
         "chart": chart_of(report.days),
         "by": fields["by"],
         "is_team": team,
-        "sees_team": sees_team(person),
-        "limits": [] if team else limits_for(person),
+        "sees_team": may_manage(person),
+        "limits": [] if team else limits_for(person.pk),
     }
     return render(request, "usage/usage.html", context)
 
@@ -66,11 +68,10 @@ def download_usage(request: HttpRequest, *, team: bool) -> HttpResponse:
 
 
 @never_cache
+@keepers_only
 @require_http_methods(["GET", "POST"])
 def edit_quotas(request: HttpRequest) -> HttpResponse:
     person = viewer(request)
-    if not sees_team(person):
-        raise Http404
     form = QuotaForm(request.POST or None)
     if form.is_valid():
         set_quota(person, form.cleaned_data["principal"], form.limits)

@@ -76,7 +76,7 @@ def test_a_group_shares_its_quota(member: User, outsider: User) -> None:
 def test_limits_are_told_the_fullest_first(member: User) -> None:
     Quota.objects.create(user=member, tokens_a_day=1000, tokens_a_month=100, money_a_day=Decimal(1))
     spend(member, 50, "0.1")
-    assert [(limit.span, limit.percent) for limit in limits_for(member)] == [("month", 50), ("day", 10), ("day", 5)]
+    assert [(limit.span, limit.percent) for limit in limits_for(member.pk)] == [("month", 50), ("day", 10), ("day", 5)]
 
 
 async def test_a_question_beyond_the_quota_is_not_taken(
