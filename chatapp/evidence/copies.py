@@ -13,7 +13,7 @@ from chatapp.conversations.access import allowed
 from chatapp.errors import NotFound
 from chatapp.evidence.marks import numbers_in
 from chatapp.evidence.models import Evidence
-from chatapp.evidence.parts import Part, part_of
+from chatapp.evidence.parts import Part, part_of, shortened
 from chatapp.searches.found import host_of
 from chatapp.searches.models import WebPage
 from chatapp.searches.selectors import icon_urls
@@ -118,7 +118,7 @@ def _row(page: WebPage, icons: dict[str, str], passages: Sequence[Evidence], sho
         site=page.site,
         dated=page.date,
         icon_url=icons.get(host_of(page.url), ""),
-        excerpt=" ".join(text[: 2 * EXCERPT_CHARACTERS].split())[:EXCERPT_CHARACTERS],
+        excerpt=shortened(text, EXCERPT_CHARACTERS),
         numbers=numbers,
         evidence=passages[0].pk if numbers else None,
     )

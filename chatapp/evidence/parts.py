@@ -65,3 +65,8 @@ def shared(text: str, excerpt: str) -> tuple[int, int] | None:
 
 def _holds_row(excerpt: str, row: Sequence[str]) -> bool:
     return "\t".join(row) in excerpt
+
+
+def shortened(text: str, size: int) -> str:
+    """At most `size` characters of its beginning on one line, for a row of a list."""
+    return " ".join(text[: 2 * size].split())[:size]

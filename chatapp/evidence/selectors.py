@@ -16,6 +16,7 @@ from chatapp.conversations.access import allowed
 from chatapp.errors import NotFound
 from chatapp.evidence.marks import numbers_in
 from chatapp.evidence.models import Check, Evidence
+from chatapp.evidence.parts import shortened
 from chatapp.evidence.places import place_words
 from chatapp.evidence.services import Draft
 from chatapp.searches.found import host_of
@@ -141,7 +142,7 @@ def _rows_of(answers: Sequence[Answer], cited: Mapping[UUID, list[int]]) -> dict
 def _row(row: Evidence, is_cited: bool, icons: Mapping[str, str]) -> SourceRow:
     # Of a page, what matched the question; a file's passages are many, and are told by their beginnings.
     text = row.text if row.page is None else _centred(row.text, row.page.search.question)
-    excerpt = " ".join(text[: 2 * EXCERPT_CHARACTERS].split())[:EXCERPT_CHARACTERS]
+    excerpt = shortened(text, EXCERPT_CHARACTERS)
     shown = SourceRow(row.number, row.pk, row.name, place_words(row.place), excerpt, is_cited)
     if row.page is None:
         return shown
