@@ -1,6 +1,5 @@
 """The small web as the internet of a story, the team's engine on it, and a worker that searches."""
 
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -12,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 from search.web.guard import Guard
 from tests.search.web.articles import articles
 from tests.search.web.small_web import SITE, SmallWeb
+from tests.working import working
 
 
 class SearchedWeb:
@@ -70,24 +70,12 @@ def searched(small_web: SmallWeb, settings: Any, db: None) -> SearchedWeb:
 @contextmanager
 def searching(but: Sequence[str] = ()) -> Iterator[None]:
     """A worker of queue `search` for the time of the block; it leaves searches of these queries alone."""
-    from django.db import connection
-
     from chatapp.searches.models import Search
     from chatapp.searches.tasks import run_search
 
-    over = threading.Event()
+    def step() -> None:
+        for search in Search.objects.filter(state="queued").exclude(queries__overlap=list(but) or [""]):
+            run_search(str(search.pk))
 
-    def work() -> None:
-        while not over.wait(0.03):
-            for search in Search.objects.filter(state="queued").exclude(queries__overlap=list(but) or [""]):
-                run_search(str(search.pk))
-        connection.close()
-
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
+    with working(step):
         yield
-    finally:
-        over.set()
-        worker.join(30)
-        assert not worker.is_alive()

@@ -19,7 +19,7 @@ from chatapp.answers.long_reading import save_note
 from chatapp.answers.patience import Patience
 from chatapp.answers.prepared import Prepared
 from chatapp.answers.questions import long_reading, spreadsheets
-from chatapp.answers.rounds import WEB_TOOLS, CallMade, Wanted, call_key, next_call, wanted, wanted_of_web
+from chatapp.answers.rounds import WEB_TOOLS, CallMade, Wanted, WebWanted, call_key, next_call, wanted, wanted_of_web
 from chatapp.answers.searching import Searching
 from chatapp.answers.sources import count_moving
 from chatapp.answers.tables import Described, Spreadsheet, store_result
@@ -112,19 +112,16 @@ class Steps:
 
     async def _search_for(self, call: CallMade, loaded: Loaded, prepared: Prepared) -> None:
         request, claim, patiently = prepared.request, self._claimed.claim, self._claimed.patiently
-        query, deep, counter = wanted_of_web(call), request["deep"], prepared.counter
-        search = (
-            query
-            if isinstance(query, str)
-            else await patiently(
-                in_thread, begin_call, claim, loaded.answer, call_key(prepared.rounds), query, deep, counter
-            )
-        )
+        search: UUID | str | WebWanted = wanted_of_web(call)
+        if isinstance(search, WebWanted):
+            key, deep = call_key(prepared.rounds), request["deep"]
+            begin = partial(begin_call, claim, loaded.answer, key, search, deep, prepared.counter)
+            search = await patiently(in_thread, begin)
         if isinstance(search, str):
             store = partial(store_refusal, claim, request, search)
         else:
             await self._searching.watch([search])
-            store = partial(store_found, claim, request, search, counter)
+            store = partial(store_found, claim, request, search, prepared.counter)
         request["rounds"] = await patiently(in_thread, store)
 
     async def _compute(self, call: CallMade, prepared: Prepared) -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,6 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection
 
 from chatapp.accounts.models import User
 from chatapp.answers.rounds import MAX_QUERIES
@@ -29,6 +27,7 @@ from tests.file_fixtures import collect, give, make_collection
 from tests.scripted_endpoint import TEXT, ScriptedEndpoint
 from tests.site_fixtures import signed_in
 from tests.uploads.computing.workbooks import write_sales
+from tests.working import working
 from uploads.models import Computation, Upload
 from uploads.services import remove
 from uploads.tasks import compute, parse
@@ -58,23 +57,14 @@ def read_in(upload: Upload) -> Upload:
 @contextmanager
 def computing(only: str = "") -> Iterator[None]:
     """A worker of queue `parse` for the time of the block; it may be one that dies after a certain query."""
-    over = threading.Event()
 
-    def work() -> None:
-        while not over.wait(0.05):
-            queued = Computation.objects.filter(state="queued")
-            for computation in queued.filter(sql__in=["", only]) if only else queued:
-                compute(str(computation.pk))
-        connection.close()
+    def step() -> None:
+        queued = Computation.objects.filter(state="queued")
+        for computation in queued.filter(sql__in=["", only]) if only else queued:
+            compute(str(computation.pk))
 
-    worker = threading.Thread(target=work)
-    worker.start()
-    try:
+    with working(step):
         yield
-    finally:
-        over.set()
-        worker.join(30)
-        assert not worker.is_alive()
 
 
 def sql(*queries: str) -> list[tuple[str, dict[str, Any]]]:
