@@ -39,8 +39,8 @@ class Found(list[Hit]):
         self.by_meaning = by_meaning
 
 
-def find(query: str, scope: Scope, limit: int = 8) -> Found:
-    """The passages of the scope that answer the query best."""
+def find(query: str, scope: Scope, limit: int = 8, *, only_words: bool = False) -> Found:
+    """The passages of the scope that answer the query best; by words alone where nobody may wait for an encoder."""
     if not 1 <= limit <= POOL:
         raise ValueError(f"limit={limit} must be from 1 to {POOL}")
     where = filter_of(scope)
@@ -49,7 +49,7 @@ def find(query: str, scope: Scope, limit: int = 8) -> Found:
         return Found([], by_meaning=True)
     by_words = find_by_words(query, where, size, POOL)
     encoder = configured_encoder()
-    if not has_vectors(encoder.model, where):
+    if only_words or not has_vectors(encoder.model, where):
         # Just read: waiting for an encoder that may have to load (1.7 s) would find nothing more.
         return Found(_hits(by_words[:limit]), by_meaning=False)
     try:

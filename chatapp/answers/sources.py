@@ -102,7 +102,7 @@ def with_best_told(plan: Plan, question: str) -> Plan:
     """Of whole files the passages that fit the question best are told apart: they are listed below the answer."""
     if plan.mode != "whole":
         return plan
-    hits = find(question, {draft.source_id for draft in plan.drafts}, limit=MOST_LISTED)
+    hits = find(question, {draft.source_id for draft in plan.drafts}, limit=MOST_LISTED, only_words=True)
     scores = {(hit.source_id, hit.text): hit.score for hit in hits}
     return replace(plan, drafts=tuple(replace(d, score=scores.get((d.source_id, d.text))) for d in plan.drafts))
 
