@@ -1,0 +1,15 @@
+"""Every case, by the module that describes it."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+from inference.bench.gpu.case import Case
+
+MODULES: tuple[str, ...] = ()  # of inference.bench.gpu, each with a tuple CASES
+
+
+def all_cases() -> dict[str, Case]:
+    """By name, in the order of the table."""
+    cases = [case for module in MODULES for case in import_module(f"inference.bench.gpu.{module}").CASES]
+    return {case.name: case for case in cases}
