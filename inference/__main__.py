@@ -8,6 +8,7 @@ python -m inference indexer-report --model DIR [--indexer FILE] [--work DIR] [--
 python -m inference convert --model DIR --out DIR --to bfloat16|float32|fp8|int8
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
 python -m inference bench --model DIR [--cases prefill,decode] [--rounds 5] [--sweep-peer]
+python -m inference bench-gpu [--cases 'sparse*'] [--sweep] [--json FILE]
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def main(arguments: list[str] | None = None) -> int:
             return _plan(options)
         if options.command == "bench":
             return _bench(options)
+        if options.command == "bench-gpu":
+            return _bench_gpu(options)
         if options.command == "convert":
             return _convert(options)
         if options.command == "train-indexer":
@@ -93,6 +96,12 @@ def _indexer_report(options: argparse.Namespace) -> int:
     from inference.indexer_report import ReportSettings, run
 
     return run(ReportSettings(options.model, options.work, options.indexer, options.pieces, options.speed))
+
+
+def _bench_gpu(options: argparse.Namespace) -> int:
+    from inference.bench.gpu.run import GpuBenchSettings, run
+
+    return run(GpuBenchSettings(options.cases, options.sweep, options.json, options.budget, options.limit))
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -184,6 +193,14 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--pieces", type=_positive, default=2, help="texts of each kind")
     report.add_argument("--speed", action="store_true", help="decode speed too, on a quiet machine")
 
+    gpu = commands.add_parser("bench-gpu", help="check and time the kernels on this machine's card")
+    gpu.add_argument(
+        "--cases", type=lambda text: text.split(","), default=[], help="patterns with commas; default: all"
+    )
+    gpu.add_argument("--sweep", action="store_true", help="time every way to launch a kernel, not only the served one")
+    gpu.add_argument("--json", type=Path, help="write everything here as well")
+    gpu.add_argument("--budget", type=float, default=0.1, help="seconds of timing each launch (0.1)")
+    gpu.add_argument("--limit", type=float, default=500.0, help="seconds of checking and compiling, together (500)")
     bench = commands.add_parser("bench", help="measure the engine on this machine, beside llama.cpp")
     bench.add_argument("--model", type=_directory, required=True, help="checkpoint directory")
     bench.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
