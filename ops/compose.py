@@ -18,6 +18,7 @@ HEAD = """\
 #   docker compose --profile gpu up --build    the worker on an NVIDIA GPU; SONDE_MODELS is a host folder of models,
 #                                              SONDE_MODEL the name of one of them
 #   SONDE_WEB_SEARCH=0 docker compose ...      nothing is searched or read on the web (see docs/search.md)
+#   SONDE_ENV_FILE=my.env docker compose ...   every other setting of README.md, NAME=value lines: OpenID Connect, LDAP
 #   docker compose exec web python manage.py owner_link    prints the link that makes the first account
 # Only the page is published: on 127.0.0.1, or on SONDE_BIND. Secrets are made on first use, in the volume.
 services:
@@ -60,6 +61,8 @@ ENVIRONMENT = {
     "DATABASE_URL_FILE": "/data/secrets/database_url",
     "REDIS_URL_FILE": "/data/secrets/redis_url",
 }
+# What `environment` names wins over it. Without one a file that sets nothing: Compose wants a regular file.
+ENV_FILES = ["${SONDE_ENV_FILE:-ops/none.env}"]
 VOLUMES = ["data:/data", "${SONDE_MODELS:-models}:/models"]
 DONE = {"condition": "service_completed_successfully"}
 # Not a process of ours. Its secret signs only what is switched off there: the image proxy, the limiter.
@@ -107,6 +110,7 @@ def _base(target: str, command: Sequence[str]) -> dict[str, object]:
         "init": True,
         "restart": "unless-stopped",
         "command": list(command),
+        "env_file": ENV_FILES,
         "environment": ENVIRONMENT,
         "volumes": VOLUMES,
     }

@@ -22,7 +22,7 @@ _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 def find(ldap: Ldap, email: str, password: str) -> Known | None:
     """Who this is, where the password is right. None otherwise, and where the directory is out of reach."""
-    from ldap3.core.exceptions import LDAPException  # the extra `ldap` need not be installed
+    from ldap3.core.exceptions import LDAPException
 
     if not password:  # by the standard a bind without a password succeeds, as nobody
         return None

@@ -51,6 +51,13 @@ def test_engine_of_the_team_answers_in_json_inside_the_network_alone() -> None:
         assert services()[name]["environment"]["SONDE_SEARXNG_URL"] == "http://searxng:8080"
 
 
+def test_any_setting_can_come_from_a_file_of_the_team() -> None:
+    ours = [service for name, service in services().items() if name != "searxng"]
+    assert all(service["env_file"] == ["${SONDE_ENV_FILE:-ops/none.env}"] for service in ours)
+    lines = (compose.ROOT / "ops/none.env").read_text(encoding="utf-8").splitlines()
+    assert all(line.startswith("#") for line in lines), "it stands for no file and sets nothing"
+
+
 def test_everything_a_service_waits_for_exists() -> None:
     known = services()
     for service in known.values():
