@@ -7,7 +7,7 @@ from django import forms
 from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 
-from chatapp.accounts.forms import WelcomeForm
+from chatapp.accounts.forms import NewPasswordMixin, WelcomeForm
 from chatapp.accounts.models import Group, User
 from chatapp.forms import LookMixin
 from chatapp.people.groups import groups
@@ -21,6 +21,19 @@ DAYS = [(1, _("1 day")), (7, _("7 days")), (30, _("30 days")), (90, _("90 days")
 class TeamForm(forms.Form):
     q = forms.CharField(required=False, max_length=MAX_QUERY)
     page = forms.IntegerField(required=False, min_value=1)
+
+
+class ChoosePasswordForm(NewPasswordMixin):
+    def __init__(self, person: User, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._person = person
+
+    def person(self) -> User:
+        return self._person
+
+    def clean(self) -> dict[str, Any]:
+        self.check_new_password()
+        return self.cleaned_data
 
 
 class RoleForm(forms.Form):

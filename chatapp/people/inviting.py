@@ -76,21 +76,21 @@ def _find(request: HttpRequest, token: str) -> Invitation:
     """Links that do not work look alike, and who tries many of them waits. Raises Http404, Locked."""
     invitation = invitations.find(token)
     if invitation is None:
-        _counted(request, "token")
+        counted(request, "token")
         raise Http404
     return invitation
 
 
 def _join(request: HttpRequest, token: str, form: JoinForm) -> User:
     """Raises NotFound, Taken, Locked."""
-    attempt = _counted(request, "join")
+    attempt = counted(request, "join")
     fields = form.cleaned_data
     person = invitations.join(token, fields["name"], fields["email"], fields["new_password"])
     attempt.succeeded()
     return person
 
 
-def _counted(request: HttpRequest, kind: Kind) -> throttle.Attempt:
+def counted(request: HttpRequest, kind: Kind) -> throttle.Attempt:
     address = address_of(request)
     try:
         return throttle.begin(Key(kind, lockout.place(address)))

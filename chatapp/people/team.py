@@ -32,6 +32,7 @@ class PersonCard:
     roles: list[str]  # that the viewer may give them; empty where they may not be touched
     is_self: bool
     has_codes: bool
+    has_password: bool
 
     @property
     def may_touch(self) -> bool:
@@ -85,6 +86,7 @@ def read_person(viewer: User, person_id: UUID) -> PersonCard:
         roles=[role.value for role in grantable(viewer)] if may_touch(viewer, person) else [],
         is_self=person.pk == viewer.pk,
         has_codes=codes.is_on(person),
+        has_password=person.has_usable_password(),
     )
 
 

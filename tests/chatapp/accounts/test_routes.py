@@ -133,6 +133,8 @@ ROUTES = {
     "suspend_person": Route("POST", 302, 404, 404),
     "reactivate_person": Route("POST", 302, 404, 404),
     "reset_codes": Route("POST", 302, 404, 404),
+    "reset_password": Route("POST", 200, 404, 404),
+    "choose_password": Route("GET", 404, 404, 404, 404),
     "remove_person": Route("GET", 200, 404, 404),
     "leave": Route("GET", 200, 200, 200),
     "make_invitation": Route("POST", 422, 404, 404),
