@@ -172,7 +172,8 @@ class ScriptedEndpoint:
                 return
             if "gate" in script and index == script.number("gate", 0):
                 while not self.gate.is_set():
-                    yield b": keep-alive\n\n"
+                    place = f" queue_position={script.number('place', 0)}" if "place" in script else ""
+                    yield f": keep-alive{place}\n\n".encode()
                     await asyncio.sleep(0.01)
             await asyncio.sleep(script.number("slow", 0) / 1000)
             first = FIRST_ID + len(WORDS) - len(words)

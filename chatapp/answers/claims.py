@@ -24,9 +24,10 @@ class Claim:
     fence: int
 
 
-# A queued answer waits while any message above it on its branch still has an open answer. Rows that another runner
-# is claiming at this moment are skipped, not waited for.
-_CLAIM = """
+# A queued answer waits while any message above it on its branch still has an open answer. The others are ready, and
+# come in turn: first everybody's first, then their second, counting what of theirs runs already, so that nobody waits
+# for somebody who has asked a hundred things at once.
+_READY = """
 WITH RECURSIVE above (answer_id, message_id) AS (
     SELECT a.id, m.parent_id
     FROM answers_answer a JOIN conversations_message m ON m.id = a.message_id
@@ -38,12 +39,29 @@ WITH RECURSIVE above (answer_id, message_id) AS (
     SELECT above.answer_id
     FROM above JOIN answers_answer o ON o.message_id = above.message_id
     WHERE o.status IN ('queued', 'running')
-), chosen AS (
+), busy AS (
+    SELECT asked_by_id, count(*) AS running
+    FROM answers_answer
+    WHERE status = 'running'
+    GROUP BY asked_by_id
+), ready AS (
+    SELECT a.id, a.created_at,
+           coalesce(b.running, 0) + row_number() OVER (PARTITION BY a.asked_by_id ORDER BY a.created_at, a.id) AS turn
+    FROM answers_answer a LEFT JOIN busy b ON b.asked_by_id = a.asked_by_id
+    WHERE a.status = 'queued' AND a.id NOT IN (SELECT answer_id FROM waiting)
+)
+"""
+
+# Rows that another runner is claiming at this moment are skipped, not waited for.
+_CLAIM = (
+    _READY
+    + """
+, chosen AS (
     SELECT a.id
-    FROM answers_answer a
-    WHERE (a.status = 'queued' AND a.id NOT IN (SELECT answer_id FROM waiting))
+    FROM answers_answer a LEFT JOIN ready r ON r.id = a.id
+    WHERE (a.status = 'queued' AND r.id IS NOT NULL)
        OR (a.status = 'running' AND a.lease_expires_at <= clock_timestamp())
-    ORDER BY a.created_at, a.id
+    ORDER BY r.turn NULLS FIRST, a.created_at, a.id
     LIMIT %s
     FOR UPDATE OF a SKIP LOCKED
 )
@@ -56,13 +74,24 @@ FROM chosen, conversations_message m
 WHERE a.id = chosen.id AND m.id = a.message_id
 RETURNING a.id, a.message_id, m.conversation_id, a.fence
 """
+)
+
+_PLACES = _READY + "SELECT id, row_number() OVER (ORDER BY turn, created_at, id) FROM ready ORDER BY 2 LIMIT %s"
 
 
 def claim_answers(limit: int, lease_s: float = LEASE_S) -> list[Claim]:
-    """At most `limit` queued answers that need not wait, and running ones whose lease has expired; oldest first."""
+    """At most `limit`: running ones whose lease has expired, then queued ones that need not wait, in turn."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [limit, lease_s])
         return [Claim(*row) for row in cursor.fetchall()]
+
+
+def places(limit: int) -> list[tuple[UUID, int]]:
+    """The first of the answers that only wait for a runner, with their places; 1 is the next to be claimed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_PLACES, [limit])
+        found: list[tuple[UUID, int]] = cursor.fetchall()
+        return found
 
 
 # Works on an expired lease too, as long as nobody has taken the answer over: a runner that was cut off from the

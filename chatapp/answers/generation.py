@@ -225,7 +225,7 @@ class Generation(Claimed):
 
     async def _stream(self, prepared: Prepared, question: Question, progress: Progress) -> Completed:
         spending = await self.patiently(in_thread, begin, self._asked(prepared), prepared.request["estimated_tokens"])
-        stream = self._client.stream(prepared.target, question)
+        stream = self._client.stream(prepared.target, question, self._tell_place)
         async with (
             metered(stream, spending, prepared.endpoint, prepared.counter) as source,
             aclosing(joined(source, self.stopping)) as pieces,
@@ -235,6 +235,9 @@ class Generation(Claimed):
                     return piece
                 await self._show(piece, progress)
         raise Stopped
+
+    async def _tell_place(self, position: int) -> None:
+        await self.notice_if_new("queued", {"position": position})
 
     def _asked(self, prepared: Prepared) -> Asked:
         return Asked(Kind.ANSWER, prepared.asker_id, prepared.endpoint, self.claim.answer_id)

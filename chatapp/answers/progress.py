@@ -8,7 +8,7 @@ from chatapp.answers.events import Delta, Notice, Part, Position, Wire, utf16_le
 from chatapp.endpoints import deltas
 
 # Notices of something that goes on: only the latest is kept.
-PASSING = frozenset({"searching", "waiting_for_files", "reading_in_parts"})
+PASSING = frozenset({"queued", "searching", "waiting_for_files", "reading_in_parts"})
 
 
 @dataclass(slots=True)

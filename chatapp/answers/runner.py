@@ -20,6 +20,7 @@ from chatapp.answers.patience import Patience
 from chatapp.answers.snapshots import SNAPSHOT_S
 from chatapp.answers.sweep import SWEEP_S, emit_lost_events
 from chatapp.answers.valkey import client as valkey
+from chatapp.answers.waiting import tell_places
 from chatapp.ending import end_tasks
 from chatapp.endpoints.client import EndpointClient
 from chatapp.endpoints.services import ensure_local_endpoint
@@ -139,6 +140,8 @@ class Runner:
 
     async def _sweep(self) -> None:
         await in_thread(emit_lost_events)
+        if len(self._generations) >= self._concurrency:
+            await in_thread(tell_places)
 
     async def _listen(self) -> None:
         """The bell of new questions and of cancelling; what it misses is found by renewing and by the sweep."""

@@ -6,7 +6,8 @@ A stream that ends without a finish_reason is Dropped, never finished. Knows no 
 import asyncio
 import json
 import logging
-from collections.abc import AsyncGenerator, Mapping
+import re
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
@@ -52,6 +53,10 @@ class Timeouts:
     after_finish: float = 5.0  # how long a usage report may lag behind the finish_reason
 
 
+TellPlace = Callable[[int], Awaitable[None]]
+_PLACE = re.compile(r"queue_position=(\d{1,6})\b")  # in a comment of our own worker
+
+
 class EndpointClient:
     """One for a process: it keeps connections and remembers which fields an endpoint has refused."""
 
@@ -90,13 +95,18 @@ class EndpointClient:
         except (ValueError, KeyError, TypeError) as error:
             raise Rejected("The endpoint lists no models in a known form") from error
 
-    async def stream(self, target: Target, question: Question) -> AsyncGenerator[Delta | Completed]:
-        """Deltas, then exactly one Completed. Raises EndpointError. Closing the iterator closes the connection."""
+    async def stream(
+        self, target: Target, question: Question, tell_place: TellPlace | None = None
+    ) -> AsyncGenerator[Delta | Completed]:
+        """Deltas, then exactly one Completed. Raises EndpointError. Closing the iterator closes the connection.
+
+        While the question waits at our own worker, `tell_place` hears how many are before it, itself counted.
+        """
         async with AsyncExitStack() as stack:
             response = await self._ask(target, question, stack)
             reader = _AnswerReader(target, _splitter(target, question))
             if "text/event-stream" in response.headers.get("content-type", "text/event-stream"):
-                pieces = self._read_stream(response, reader)
+                pieces = self._read_stream(response, reader, tell_place)
             else:
                 pieces = self._read_whole(response, reader)
             async with aclosing(pieces):
@@ -141,7 +151,7 @@ class EndpointClient:
             raise Dropped(f"The endpoint took the question and did not answer ({type(error).__name__})") from error
 
     async def _read_stream(
-        self, response: httpx.Response, reader: "_AnswerReader"
+        self, response: httpx.Response, reader: "_AnswerReader", tell_place: TellPlace | None
     ) -> AsyncGenerator[Delta | Completed]:
         clock = asyncio.get_running_loop().time
         give_up = clock() + self._timeouts.first_token
@@ -160,6 +170,10 @@ class EndpointClient:
                     for delta in reader.rest():
                         yield delta
                     raise Dropped(f"The endpoint's answer broke off ({type(error).__name__})") from error
+                if data.startswith(":"):
+                    if tell_place is not None and (place := _PLACE.search(data)):
+                        await tell_place(int(place[1]))
+                    continue
                 for delta in reader.read(data):
                     give_up = float("inf")
                     yield delta

@@ -11,7 +11,7 @@ class NotAStream(ValueError):
 
 
 async def data_of_events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str]:
-    """The data of each event; an empty string for a comment or another sign of life."""
+    """The data of each event; a comment with its colon, as it came; an empty string for another sign of life."""
     data: list[bytes] = []
     async for line in _lines(chunks):
         name, _, value = line.partition(b":")
@@ -21,7 +21,7 @@ async def data_of_events(chunks: AsyncIterator[bytes]) -> AsyncGenerator[str]:
             yield b"\n".join(data).decode("utf-8", "replace")
             data.clear()
         else:
-            yield ""
+            yield line.decode("utf-8", "replace") if line.startswith(b":") else ""
     if data:
         yield b"\n".join(data).decode("utf-8", "replace")
 
