@@ -6,19 +6,19 @@ largest magnitude. The interpreter casts fp32 to e4m3 wrongly: there a number is
 
 from __future__ import annotations
 
-from typing import Any
-
 import triton
 import triton.language as tl
 
 from inference.kernels.launch import INTERPRETED
 
 FLOOR = tl.constexpr(1e-4)  # ACTIVATION_FLOOR: of the published kernels
+# launch.BF16 within a kernel; rounding to it is left out where the interpreter could not.
+MODEL_TYPE = tl.constexpr(tl.float32 if INTERPRETED else tl.bfloat16)
 _INTERPRETED = tl.constexpr(INTERPRETED)
 
 
 @triton.jit
-def ceil_power_of_two(amax: Any, floor: Any = FLOOR) -> Any:
+def ceil_power_of_two(amax: tl.tensor, floor: tl.tensor = FLOOR) -> tl.tensor:
     """fp32: max(amax, floor) / 448 rounded up to a power of two.
 
     448 is 1.75 * 2^8: a mantissa above 1.75 carries into the exponent. A division would need to be IEEE's to agree.
@@ -28,12 +28,12 @@ def ceil_power_of_two(amax: Any, floor: Any = FLOOR) -> Any:
 
 
 @triton.jit
-def invert_power_of_two(scale: Any) -> Any:
+def invert_power_of_two(scale: tl.tensor) -> tl.tensor:
     return ((254 << 23) - scale.to(tl.int32, bitcast=True)).to(tl.float32, bitcast=True)
 
 
 @triton.jit
-def to_e4m3(x: Any) -> Any:
+def to_e4m3(x: tl.tensor) -> tl.tensor:
     """float8e4nv from fp32: to the nearest, ties to even, beyond 448 to 448; NaN stays NaN."""
     if _INTERPRETED:
         x = _to_grid(x)
@@ -41,7 +41,7 @@ def to_e4m3(x: Any) -> Any:
 
 
 @triton.jit
-def round_to_e4m3(x: Any) -> Any:
+def round_to_e4m3(x: tl.tensor) -> tl.tensor:
     """fp32 from fp32: the number that `to_e4m3` would hold."""
     if _INTERPRETED:
         x = _to_grid(x)
@@ -51,14 +51,14 @@ def round_to_e4m3(x: Any) -> Any:
 
 
 @triton.jit
-def quantize_group(x: Any) -> Any:
+def quantize_group(x: tl.tensor) -> tl.tensor:
     """(..., size) fp32 -> e4m3 of the same shape and fp32 scales (..., 1); the last axis is one group."""
     scale = ceil_power_of_two(tl.max(tl.abs(x), axis=len(x.shape) - 1, keep_dims=True))
     return to_e4m3(x * invert_power_of_two(scale)), scale
 
 
 @triton.jit
-def _to_grid(x: Any) -> Any:
+def _to_grid(x: tl.tensor) -> tl.tensor:
     """Adding 1.5 * 2^14 drops what lies below 2^-9, the step of subnormals; above 2^-6 three mantissa bits stay."""
     bits = x.to(tl.int32, bitcast=True)
     magnitude = bits & 0x7FFFFFFF

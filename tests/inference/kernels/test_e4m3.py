@@ -1,7 +1,5 @@
 """Rounding in registers gives the bits that inference/quantization.py gives."""
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -11,7 +9,7 @@ from inference.kernels import e4m3
 
 
 @triton.jit
-def _round(x_N: Any, values_N: Any, rounded_N: Any, SIZE: tl.constexpr) -> None:
+def _round(x_N: tl.tensor, values_N: tl.tensor, rounded_N: tl.tensor, SIZE: tl.constexpr) -> None:
     places = tl.arange(0, SIZE)
     x = tl.load(x_N + places)
     tl.store(values_N + places, e4m3.to_e4m3(x))
@@ -19,7 +17,9 @@ def _round(x_N: Any, values_N: Any, rounded_N: Any, SIZE: tl.constexpr) -> None:
 
 
 @triton.jit
-def _quantize(x_RG: Any, values_RG: Any, scale_R: Any, ROWS: tl.constexpr, SIZE: tl.constexpr) -> None:
+def _quantize(
+    x_RG: tl.tensor, values_RG: tl.tensor, scale_R: tl.tensor, ROWS: tl.constexpr, SIZE: tl.constexpr
+) -> None:
     rows, columns = tl.arange(0, ROWS)[:, None], tl.arange(0, SIZE)[None, :]
     values, scale = e4m3.quantize_group(tl.load(x_RG + rows * SIZE + columns))
     tl.store(values_RG + rows * SIZE + columns, values)
