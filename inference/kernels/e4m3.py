@@ -58,6 +58,16 @@ def quantize_group(x: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
+def to_bf16(x: tl.tensor) -> tl.tensor:
+    """To the nearest, ties to even; the interpreter's cast cuts off."""
+    if _INTERPRETED:
+        bits = x.to(tl.float32).to(tl.int32, bitcast=True)
+        bits = (bits + 0x7FFF + ((bits >> 16) & 1)) & ~0xFFFF
+        x = tl.where(x == x, bits, 0x7FC00000).to(tl.float32, bitcast=True)
+    return x.to(tl.bfloat16)
+
+
+@triton.jit
 def _to_grid(x: tl.tensor) -> tl.tensor:
     """Adding 1.5 * 2^14 drops what lies below 2^-9, the step of subnormals; above 2^-6 three mantissa bits stay."""
     bits = x.to(tl.int32, bitcast=True)

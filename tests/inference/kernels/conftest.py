@@ -11,7 +11,7 @@ _patch_tensor = interpreter._patch_lang_tensor
 
 
 def _patch_tensor_and_index(tensor: Any, scope: Any) -> None:
-    """Triton 3.6 asks int() of an array that holds one number, which NumPy 2.4 refuses: no loop could run to a bound."""
+    """Triton 3.6 asks int() of an array of one number, which NumPy 2.4 refuses: no loop could run to a bound."""
     _patch_tensor(tensor, scope)
     scope.set_attr(tensor, "__index__", lambda self: int(self.handle.data.item()))
 
