@@ -98,7 +98,7 @@ def rotate_and_write(
 def plain_rotate(x_THP: Tensor, positions_T: Tensor, turns_C2P: Tensor) -> Tensor:
     """Pairs (2i, 2i+1); each product and each sum rounded to fp32. Keeps the type of `x_THP`."""
     cos_T1P, sin_T1P = turns_C2P[positions_T.long()].transpose(0, 1)[:, :, None]
-    even, odd = x_THP.float().unflatten(-1, (-1, 2)).unbind(-1)
+    even, odd = torch.unflatten(x_THP.float(), -1, (-1, 2)).unbind(-1)
     turned = torch.stack((even * cos_T1P - odd * sin_T1P, even * sin_T1P + odd * cos_T1P), dim=-1)
     return turned.flatten(-2).to(x_THP.dtype)
 

@@ -6,7 +6,12 @@ from importlib import import_module
 
 from inference.bench.gpu.case import Case
 
-MODULES: tuple[str, ...] = ("norm", "quantize", "rope_cache")  # of inference.bench.gpu, each with a tuple CASES
+MODULES: tuple[str, ...] = (
+    "norm",
+    "quantize",
+    "rope_cache",
+    "index_cache",
+)  # of inference.bench.gpu, each with a tuple CASES
 
 
 def all_cases() -> dict[str, Case]:

@@ -27,8 +27,8 @@ def small(device: torch.device, in_fp8: bool) -> Problem:
     generator = torch.Generator().manual_seed(1)
     query = torch.randn(7, heads, NOPE + WIDTH, generator=generator).to(device, BF16)[..., NOPE:]
     joined = torch.randn(7, groups * (rank + WIDTH) + 128, generator=generator).to(device, BF16)
-    latent = joined[:, : groups * rank].unflatten(1, (groups, rank))
-    rotary = joined[:, groups * rank : groups * (rank + WIDTH)].unflatten(1, (groups, WIDTH))
+    latent = torch.unflatten(joined[:, : groups * rank], 1, (groups, rank))
+    rotary = torch.unflatten(joined[:, groups * rank : groups * (rank + WIDTH)], 1, (groups, WIDTH))
     weight = (torch.rand(rank, generator=generator) + 0.5).to(device) if in_fp8 else None
     positions = torch.tensor([0, 999, 1, 500, 501, 502, 8], device=device)
     slots = torch.tensor([130, 0, 64, -1, 63, 191, 65], device=device)
@@ -58,7 +58,7 @@ def small(device: torch.device, in_fp8: bool) -> Problem:
 def _parts(pages: Tensor) -> tuple[Tensor, ...]:
     if pages.dtype != torch.uint8:
         return (pages,)
-    values, scales, keys = pages.split([RANK, RANK // FP8_BLOCK * 4, 2 * WIDTH], dim=1)
+    values, scales, keys = torch.split(pages, [RANK, RANK // FP8_BLOCK * 4, 2 * WIDTH], dim=1)
     return (
         values.contiguous().view(FP8).float(),
         scales.contiguous().view(torch.float32),
