@@ -6,12 +6,15 @@ from importlib import import_module
 
 from inference.bench.gpu.case import Case
 
-MODULES: tuple[str, ...] = (
+MODULES: tuple[str, ...] = (  # of inference.bench.gpu, each with a tuple CASES
     "norm",
     "quantize",
     "rope_cache",
     "index_cache",
-)  # of inference.bench.gpu, each with a tuple CASES
+    "sparse_attention",
+    "dense_attention",
+    "causal_attention",
+)
 
 
 def all_cases() -> dict[str, Case]:
