@@ -14,6 +14,7 @@ MODULES: tuple[str, ...] = (  # of inference.bench.gpu, each with a tuple CASES
     "sparse_attention",
     "dense_attention",
     "causal_attention",
+    "index_scores",
 )
 
 
