@@ -88,11 +88,15 @@ class Step:
 def plan_step(config: ModelConfig, batch: Batch, rope: Tensor, block_size: int, dtype: torch.dtype) -> Step:
     device = batch.token_ids_T.device
     starts, lengths = batch.query_start_S1.tolist(), batch.context_lens_S.tolist()
+    tables = batch.block_tables_SB.tolist()
+    block_ids_SB = batch.block_tables_SB.to(torch.int64)
     spans = []
     for s, length in enumerate(lengths):
-        block_ids_B = batch.block_tables_SB[s, : -(-length // block_size)].to(torch.int64)
+        num_blocks = -(-length // block_size)
+        block_ids_B = block_ids_SB[s, :num_blocks]
         chunks = list(_cut(config, starts[s], starts[s + 1], length, device, dtype))
-        spans.append(Span(starts[s], starts[s + 1], length, block_ids_B, as_blocks(block_ids_B), chunks))
+        blocks = as_blocks(block_ids_B, tables[s][:num_blocks])
+        spans.append(Span(starts[s], starts[s + 1], length, block_ids_B, blocks, chunks))
     return Step(rope, batch.slot_mapping_T, spans, any(length > config.index_topk for length in lengths))
 
 

@@ -18,8 +18,9 @@ from inference.model.linear import Linear, Products, can_pack, product
 from inference.model.rope import rotate_halves
 from inference.quantization import round_groups
 
-# Dots of one tile of keys, fp32: 2 MiB stay in a core's cache between product, relu and sum.
+# Dots of one tile of keys, fp32: 2 MiB stay in a core's cache between product, relu and sum. A GPU wants few launches.
 TILE_BYTES = 2 * 2**20
+GPU_TILE_BYTES = 256 * 2**20
 MANY_ROWS = 32  # fewer: oneDNN would compile a product for each length of context, MKL does not
 KEY_NORM_EPS = 1e-6  # of the published reference, independent of rms_norm_eps
 
@@ -86,7 +87,8 @@ def hadamard(order: int) -> Tensor:
 def score(queries_TIJ: Tensor, weights_TI: Tensor, keys_CJ: Tensor) -> Tensor:
     """fp32 (T, C): sum over heads of weight * relu(query . key), tile by tile of keys so that no (T, I, C) exists."""
     num_rows, num_heads, _ = queries_TIJ.shape
-    tile = max(64, TILE_BYTES // (4 * num_rows * num_heads))
+    tile_bytes = TILE_BYTES if keys_CJ.device.type == "cpu" else GPU_TILE_BYTES
+    tile = max(64, tile_bytes // (4 * num_rows * num_heads))
     queries = queries_TIJ.flatten(0, 1)
     scores_TC = weights_TI.new_empty(num_rows, len(keys_CJ))
     for start in range(0, len(keys_CJ), tile):

@@ -28,6 +28,7 @@ def test_blocks_in_a_row_are_read_without_a_copy() -> None:
     cache, run, scattered = filled(), torch.tensor([2, 3, 4]), torch.tensor([2, 4, 3])
     cache.latent_LNBGW.copy_(torch.randn_like(cache.latent_LNBGW))
     assert as_blocks(run) == slice(2, 5) and as_blocks(scattered) is scattered
+    assert as_blocks(run, run.tolist()) == slice(2, 5) and as_blocks(scattered, scattered.tolist()) is scattered
     got = cache.read_latents(0, as_blocks(run), 11)
     assert torch.equal(got, cache.read_latents(0, run, 11))
     assert got.data_ptr() == cache.latent_LNBGW[0, 2].data_ptr()
