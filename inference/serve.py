@@ -201,7 +201,9 @@ def _follow(settings: ServeSettings, join: Join) -> None:
 
 
 def _check_processes(settings: ServeSettings) -> None:
-    """What several processes would all fail at is told once, before any is started."""
+    """What all processes would fail at is told once, before any is started."""
+    if settings.device == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: PyTorch finds no CUDA device")
     if settings.processes == 1:
         return
     with open_checkpoint(settings.model) as checkpoint:

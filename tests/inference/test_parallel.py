@@ -223,6 +223,12 @@ def test_serve_refuses_before_it_starts_anything(directory: Path, capsys: pytest
     assert capsys.readouterr().err == "inference: num_attention_heads = 4 cannot be divided among 3 processes\n"
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
+def test_serve_says_that_there_is_no_card(directory: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["serve", "--model", str(directory / "as released"), "--device", "cuda"]) == 1
+    assert capsys.readouterr().err == "inference: --device cuda: PyTorch finds no CUDA device\n"
+
+
 def test_a_call_that_not_all_could_compute_is_the_last(checkpoint: Path) -> None:
     """Not the end of one request: the others wait somewhere in the model."""
     engine = load(ServeSettings(checkpoint, dtype="float32", num_blocks=8), lambda stage: None).engine
