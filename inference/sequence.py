@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from inference.grammar import Grammar, GrammarState
+if TYPE_CHECKING:  # a library of its own, which no answer needs that keeps to no grammar
+    from inference.grammar import Grammar, GrammarState
 
 FinishReason = Literal["stop", "length", "cancelled", "expired", "error"]
 
