@@ -19,3 +19,20 @@ class Batch:
     context_lens_S: Tensor  # int32, tokens in the cache after this step
     block_tables_SB: Tensor  # int32, -1 pads
     logits_rows_L: Tensor  # int64, rows of T
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """One new token of each of S sequences, in tensors whose shapes say nothing of what is computed.
+
+    Rows that only fill the step up are not real; they have a context of one token and a block that is nobody's. B is
+    room for more blocks than any sequence has.
+    """
+
+    token_ids_S: Tensor  # int64
+    positions_S: Tensor  # int64
+    slots_S: Tensor  # int64
+    context_lens_S: Tensor  # int32, the new token counted
+    block_tables_SB: Tensor  # int32, -1 pads
+    is_real_S: Tensor  # bool
+    is_sparse: bool  # whether a context may be longer than index_topk

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -21,7 +21,7 @@ from torch import Tensor
 from inference.batch import Batch
 from inference.cache import PagedCache
 from inference.detokenizer import Detokenizer, Piece, Vocabulary
-from inference.sampler import Sampler, token_logprob
+from inference.sampler import Sampler, SamplingError, token_logprob
 from inference.scheduler import Chunk, Scheduler
 from inference.sequence import FinishReason, GenerationRequest, Sequence, TokenLogprob
 from inference.speculation import DraftModel, Speculator
@@ -32,6 +32,30 @@ logger = logging.getLogger(__name__)
 class ForwardModel(Protocol):
     def forward(self, batch: Batch, cache: PagedCache) -> Tensor:
         """Logits fp32 (L, V) of the rows the batch asks for."""
+
+
+class LaunchedStep(Protocol):
+    @property
+    def rows(self) -> Mapping[Sequence, int]:
+        """Where each sequence's token will be."""
+
+    @property
+    def logits_SV(self) -> Tensor:
+        """fp32, of the step's rows; good until the next launch."""
+
+    def read(self) -> list[int]:
+        """Waits for the sampled tokens, one a row; negative for a row whose logits are no numbers."""
+
+
+class StepDecoder(Protocol):
+    """Decodes one token for each of many sequences without being waited for (see inference/gpu)."""
+
+    def can_decode(self, chunk: Chunk) -> bool: ...
+
+    def can_sample(self, sequence: Sequence) -> bool: ...
+
+    def launch(self, chunks: list[Chunk], after: LaunchedStep | None = None) -> LaunchedStep:
+        """Tokens that are not known yet are taken from `after`, the step that was launched last."""
 
 
 class ModelLost(RuntimeError):
@@ -75,6 +99,14 @@ class EngineStats:
     step_seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True)
+class _Launched:
+    """A step of the decoder whose tokens have not been read."""
+
+    chunks: list[Chunk]
+    launched: LaunchedStep
+
+
 @dataclass(eq=False, slots=True)
 class _Output:
     """The text side of a sequence."""
@@ -97,8 +129,13 @@ class Engine:
         max_wait_s: float = math.inf,
         clock: Callable[[], float] = time.monotonic,
         drafter: DraftModel | None = None,
+        decoder: StepDecoder | None = None,
     ) -> None:
-        """Who has not been given a place within `max_wait_s` ends as "expired". A `drafter` is the model itself."""
+        """Who has not been given a place within `max_wait_s` ends as "expired". A `drafter` is the model itself.
+
+        A `decoder` takes the model's place for single new tokens, and is kept one step ahead of what has been read.
+        """
+        assert drafter is None or decoder is None, "guesses are verified by the model"
         self.model = model
         self.cache = cache
         self.scheduler = scheduler
@@ -110,13 +147,15 @@ class Engine:
         self.speculator: Speculator | None = None
         if drafter is not None:
             self.speculator = Speculator(drafter, cache, self._guess, self.max_model_len)
+        self.decoder = decoder
+        self._ahead: _Launched | None = None
         self.stats = EngineStats()
         self._clock = clock
         self._outputs: dict[Sequence, _Output] = {}
 
     @property
     def has_work(self) -> bool:
-        return self.scheduler.has_work
+        return self.scheduler.has_work or self._ahead is not None
 
     def add(self, request: GenerationRequest) -> list[Delta]:
         """Queues every choice of a request. A prefix that is as long as may be ends at once, and so does an error."""
@@ -149,7 +188,10 @@ class Engine:
         """Schedules, computes, samples and reports one step for every sequence in it."""
         started = time.perf_counter()
         deltas = [self._finish(sequence, "expired") for sequence in self.scheduler.expired(self._clock())]
-        deltas += self._compute(self.scheduler.schedule())
+        if self._ahead is not None:
+            deltas += self._go_on(self._ahead)
+        else:
+            deltas += self._compute(self.scheduler.schedule())
         self.stats.num_steps += 1
         self.stats.step_seconds += time.perf_counter() - started
         return deltas
@@ -159,17 +201,21 @@ class Engine:
         assert not self.has_work and not self._outputs, "a sequence was left behind"
         self.scheduler.check()
 
-    def _compute(self, chunks: list[Chunk]) -> list[Delta]:
+    def _compute(self, chunks: list[Chunk], ahead: bool = True) -> list[Delta]:
         """When the joint forward pass fails, each chunk is computed alone: only the guilty one fails again.
 
-        That is safe because a chunk writes the same cache slots each time.
+        That is safe because a chunk writes the same cache slots each time. Where a decoder samples every token of the
+        step itself, the step is only launched, unless not `ahead`.
         """
         if not chunks:
             return []
+        rows, others = self._divide(chunks)
         try:
             with torch.inference_mode():
-                batch = build_batch(chunks, self.cache.block_size, self.device)
-                logits_LV = self.model.forward(batch, self.cache)
+                launched = self.decoder.launch(rows) if self.decoder is not None and rows else None
+                if others:
+                    batch = build_batch(others, self.cache.block_size, self.device)
+                    logits_LV = self.model.forward(batch, self.cache)
         except ModelLost:
             raise
         except Exception as error:
@@ -178,10 +224,62 @@ class Engine:
             if len(chunks) == 1:
                 return [self._fail(chunks[0].sequence, error)]
             logger.warning("a step of %d sequences failed, computing each alone", len(chunks), exc_info=True)
-            return [delta for chunk in chunks for delta in self._compute([chunk])]
-        deltas = self._advance(chunks, logits_LV)
+            return [delta for chunk in chunks for delta in self._compute([chunk], ahead=False)]
+        deltas: list[Delta] = []
+        if launched is not None:
+            step = _Launched(rows, launched)
+            if ahead and not others and self._samples_all(rows):
+                self._ahead = step
+                return []
+            deltas += self._read(step)
+        if others:
+            deltas += self._advance(others, logits_LV)
         if self.speculator is not None:
             self._propose(self.speculator, chunks, batch)
+        return deltas
+
+    def _divide(self, chunks: list[Chunk]) -> tuple[list[Chunk], list[Chunk]]:
+        """What the decoder computes and what the model does."""
+        if self.decoder is None:
+            return [], chunks
+        rows = [chunk for chunk in chunks if self.decoder.can_decode(chunk)]
+        return rows, [chunk for chunk in chunks if not self.decoder.can_decode(chunk)]
+
+    def _samples_all(self, rows: list[Chunk]) -> bool:
+        return self.decoder is not None and all(self.decoder.can_sample(chunk.sequence) for chunk in rows)
+
+    def _go_on(self, step: _Launched) -> list[Delta]:
+        """The next step is launched first, then the tokens of this one are read: the device is never waiting.
+
+        A sequence that ends with its token has a row in the next step already, which nobody will look at.
+        """
+        self._ahead = None
+        chunks = self.scheduler.schedule_ahead(step.chunks, self.max_model_len)
+        if chunks:
+            assert self.decoder is not None
+            try:
+                self._ahead = _Launched(chunks, self.decoder.launch(chunks, after=step.launched))
+            except Exception:  # it is scheduled again, and whoever is guilty is found then
+                logger.warning("a step of %d sequences could not be launched ahead", len(chunks), exc_info=True)
+        return self._read(step)
+
+    def _read(self, step: _Launched) -> list[Delta]:
+        deltas = []
+        for row, (chunk, token_id) in enumerate(zip(step.chunks, step.launched.read(), strict=True)):
+            sequence = chunk.sequence
+            if sequence.is_finished:
+                continue
+            self.scheduler.mark_computed(chunk)
+            try:
+                with torch.inference_mode():
+                    if self._samples_all([chunk]):
+                        delta = self._take_sampled(sequence, token_id)
+                    else:
+                        delta = self._take(chunk, step.launched.logits_SV[row : row + 1])
+            except Exception as error:
+                delta = self._fail(sequence, error)
+            if delta is not None:
+                deltas.append(delta)
         return deltas
 
     def _propose(self, speculator: Speculator, chunks: list[Chunk], batch: Batch) -> None:
@@ -227,18 +325,32 @@ class Engine:
         pieces: list[Piece] = []
         for row_V, draft_id in zip(rows_LV[-1 - len(chunk.draft_ids) :], (*chunk.draft_ids, None), strict=True):
             token_id = self._sample(row_V, sequence, output)
-            reason = sequence.append(token_id, self.max_model_len)
-            if reason == "stop":  # the end token itself is not text
-                return self._finish(sequence, "stop", *pieces)
-            pieces.append(output.detokenizer.push(token_id))
-            if pieces[-1].stopped:
-                return self._finish(sequence, "stop", *pieces)
-            if reason is not None:
-                return self._finish(sequence, reason, *pieces)
+            if (end := self._append(sequence, token_id, pieces)) is not None:
+                return end
             if token_id != draft_id:
                 break
             self.scheduler.mark_accepted(sequence)
             self.stats.num_accepted_tokens += 1
+        return self._tell(sequence, pieces)
+
+    def _take_sampled(self, sequence: Sequence, token_id: int) -> Delta | None:
+        """The same for a token that the decoder has sampled."""
+        if token_id < 0:
+            raise SamplingError("the model gave logits that are not finite")
+        pieces: list[Piece] = []
+        return self._append(sequence, token_id, pieces) or self._tell(sequence, pieces)
+
+    def _append(self, sequence: Sequence, token_id: int, pieces: list[Piece]) -> Delta | None:
+        """Adds a token and its text; the last delta where the sequence ends with it."""
+        reason = sequence.append(token_id, self.max_model_len)
+        if reason == "stop":  # the end token itself is not text
+            return self._finish(sequence, "stop", *pieces)
+        pieces.append(self._outputs[sequence].detokenizer.push(token_id))
+        if pieces[-1].stopped:
+            return self._finish(sequence, "stop", *pieces)
+        return None if reason is None else self._finish(sequence, reason, *pieces)
+
+    def _tell(self, sequence: Sequence, pieces: list[Piece]) -> Delta | None:
         delta = self._delta(sequence, *pieces)
         return delta if delta.text or delta.prompt_logprobs is not None else None
 

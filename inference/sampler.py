@@ -166,11 +166,15 @@ def noise_key(seed: int, choice: int, position: int) -> int:
     return key
 
 
-def gumbel_noise(key: int, token_ids_K: Tensor) -> Tensor:
-    """Gumbel noise for each token, float64 (K,), by hashing (key, token id) with splitmix64 in wrapping int64."""
-    state_K = token_ids_K.to(torch.int64) * _signed(_GOLDEN) + _signed(key)
-    state_K = (state_K ^ _shift_right(state_K, 30)) * _signed(_MIX1)
-    state_K = (state_K ^ _shift_right(state_K, 27)) * _signed(_MIX2)
+def gumbel_noise(key: int | Tensor, token_ids_K: Tensor) -> Tensor:
+    """Gumbel noise for each token, float64 (K,), by hashing (key, token id) with splitmix64 in wrapping int64.
+
+    Of several rows: their keys as int64 (S, 1), see `signed`; the noise is (S, K).
+    """
+    signed_key = signed(key) if isinstance(key, int) else key
+    state_K = token_ids_K.to(torch.int64) * signed(_GOLDEN) + signed_key
+    state_K = (state_K ^ _shift_right(state_K, 30)) * signed(_MIX1)
+    state_K = (state_K ^ _shift_right(state_K, 27)) * signed(_MIX2)
     state_K = state_K ^ _shift_right(state_K, 31)
     uniform_K = (_shift_right(state_K, 11).double() + 0.5) * 2.0**-53  # never 0 nor 1
     return -torch.log(-torch.log(uniform_K))
@@ -188,5 +192,6 @@ def _shift_right(bits: Tensor, count: int) -> Tensor:
     return (bits >> count) & ((1 << (64 - count)) - 1)
 
 
-def _signed(bits: int) -> int:
+def signed(bits: int) -> int:
+    """64 bits as int64 holds them."""
     return bits - (1 << 64) if bits >> 63 else bits

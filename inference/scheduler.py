@@ -74,6 +74,25 @@ class Scheduler:
         chunks += self._schedule_prefills(budget)
         return chunks
 
+    def schedule_ahead(self, computing: list[Chunk], max_model_len: int) -> list[Chunk]:
+        """The decodes that follow those being computed, before their tokens are known. None where somebody else's turn
+        may have come, or memory is short: then the tokens are waited for.
+
+        Takes blocks and changes nothing else. Who turns out to have ended gives them back with all others.
+        """
+        going_on = [chunk for chunk in computing if not chunk.sequence.is_finished]
+        if len(going_on) < len(self.running) or self._can_admit():
+            return []
+        chunks = []
+        for chunk in going_on:
+            if chunk.sequence.length_reached(max_model_len, num_more=1):
+                continue
+            if not self.blocks.can_append(chunk.sequence, 1):
+                return []
+            self.blocks.append(chunk.sequence, 1)
+            chunks.append(Chunk(chunk.sequence, chunk.end, chunk.end + 1))
+        return chunks
+
     def mark_computed(self, chunk: Chunk) -> None:
         sequence = chunk.sequence
         sequence.num_cached_tokens = chunk.end
@@ -181,6 +200,10 @@ class Scheduler:
         if current is not None:
             reading.remove(current)
         return current
+
+    def _can_admit(self) -> bool:
+        newcomer = self._next_newcomer()
+        return newcomer is not None and self.blocks.can_allocate(newcomer, spare=len(self.running))
 
     def _next_newcomer(self) -> Sequence | None:
         if len(self.running) >= self.max_num_seqs:

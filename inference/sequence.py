@@ -142,7 +142,8 @@ class Sequence:
             return "stop"
         return self.length_reached(max_model_len)
 
-    def length_reached(self, max_model_len: int) -> FinishReason | None:
-        if self.num_output_tokens >= self.params.max_tokens or self.num_tokens >= max_model_len:
+    def length_reached(self, max_model_len: int, num_more: int = 0) -> FinishReason | None:
+        """`num_more` tokens from now."""
+        if self.num_output_tokens + num_more >= self.params.max_tokens or self.num_tokens + num_more >= max_model_len:
             return "length"
         return None

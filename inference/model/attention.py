@@ -10,13 +10,13 @@ R latent rank, P rotary width, N width without position, V value width, J indexe
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inference.batch import Batch
+from inference.batch import Batch, Rows
 from inference.cache import Blocks, PagedCache, as_blocks
 from inference.config import ModelConfig
 from inference.model.indexer import Indexer, hide_future, keep_topk, score, select_topk
@@ -83,6 +83,35 @@ class Step:
     slots_T: Tensor
     spans: list[Span] = field(default_factory=list)
     is_sparse: bool = False
+
+
+class PagedAttention(Protocol):
+    """Attention of rows over the pages of the cache, without asking the device for anything."""
+
+    def attend(
+        self, layer: int, query_SHX: Tensor, query: Query, rows: Rows, cache: PagedCache, config: ModelConfig
+    ) -> Tensor:
+        """Averages of latents (S, H, R), of the queries over latent and rotary key or over the rotary key alone.
+
+        Where the rows are sparse each sees what its index scores keep, which is all of a context up to index_topk.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class RowStep:
+    """What all layers share of a step of single rows."""
+
+    rope: Tensor
+    rows: Rows
+    attention: PagedAttention
+
+    @property
+    def slots_T(self) -> Tensor:
+        return self.rows.slots_S
+
+    @property
+    def is_sparse(self) -> bool:
+        return self.rows.is_sparse
 
 
 def plan_step(config: ModelConfig, batch: Batch, rope: Tensor, block_size: int, dtype: torch.dtype) -> Step:
@@ -171,7 +200,7 @@ class Attention:
         self._expand_from = _expand_from(config) if self._value_up_HVR is not None else math.inf
         self._indexer = Indexer(config, lambda name: tensor(f"indexer.{name}"), products)
 
-    def __call__(self, x_TD: Tensor, step: Step, cache: PagedCache) -> Tensor:
+    def __call__(self, x_TD: Tensor, step: Step | RowStep, cache: PagedCache) -> Tensor:
         """x_TD is normalised and in the model's type; returns (T, D) in the same type."""
         config = self._config
         query_TX, latent, rotary, index_key_TJ = torch.split(self._input(x_TD), self._input_widths, dim=-1)
@@ -197,9 +226,19 @@ class Attention:
         if step.is_sparse:
             query.index_TIJ = self._indexer.queries(query_source_TX, step.rope)
             query.index_weights_TI = self._indexer.head_weights(x_TD)
+        if isinstance(step, RowStep):
+            return self._output(self._attend_rows(query, step, cache).flatten(1))
+        return self._output(self._attend_spans(query, step, cache).flatten(1))
+
+    def _attend_rows(self, query: Query, step: RowStep, cache: PagedCache) -> Tensor:
+        query_SHX = self._absorb(query.nope_THN, query.rotary_THP)
+        return self._value_up(step.attention.attend(self._layer, query_SHX, query, step.rows, cache, self._config))
+
+    def _attend_spans(self, query: Query, step: Step, cache: PagedCache) -> Tensor:
+        """(T, H, R) where the output is folded, else (T, H, V)."""
         attend = {"dense": self._attend_densely, "masked": self._attend_masked, "gathered": self._attend_gathered}
         outputs = [attend[chunk.kind](query, chunk, span, cache) for span in step.spans for chunk in span.chunks]
-        return self._output((outputs[0] if len(outputs) == 1 else torch.cat(outputs)).flatten(1))
+        return outputs[0] if len(outputs) == 1 else torch.cat(outputs)
 
     def _attend_densely(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
         """Attention of one chunk of rows: (rows, H, R) where the output is folded, else (rows, H, V)."""

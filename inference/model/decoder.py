@@ -11,10 +11,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from inference.batch import Batch
+from inference.batch import Batch, Rows
 from inference.cache import PagedCache
 from inference.config import ModelConfig
-from inference.model.attention import Attention, Step, plan_step
+from inference.model.attention import Attention, PagedAttention, RowStep, Step, plan_step
 from inference.model.draft import Draft
 from inference.model.linear import Arithmetic, Head, Products
 from inference.model.moe import DenseMLP, MoE
@@ -44,7 +44,7 @@ class DecoderLayer:
             self.mlp = MoE(config, lambda name: tensor(f"mlp.{name}"), products, ranks)
 
     def __call__(
-        self, hidden_TD: Tensor, step: Step, cache: PagedCache, dtype: torch.dtype
+        self, hidden_TD: Tensor, step: Step | RowStep, cache: PagedCache, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor | None]:
         """Updates hidden_TD, fp32, in place; returns it and the experts each token chose (None in a dense layer)."""
         attended_TD = self._attention(self._attention_norm(hidden_TD).to(dtype), step, cache)
@@ -52,7 +52,7 @@ class DecoderLayer:
         normed_TD = self._mlp_norm(hidden_TD)
         if isinstance(self.mlp, DenseMLP):
             return hidden_TD.add_(self._ranks.sum(self.mlp(normed_TD.to(dtype)))), None
-        out_TD, ids_TK = self.mlp(normed_TD.to(dtype), normed_TD)
+        out_TD, ids_TK = self.mlp(normed_TD.to(dtype), normed_TD, in_any_case=isinstance(step, RowStep))
         return hidden_TD.add_(self._ranks.sum(out_TD)), ids_TK
 
 
@@ -111,6 +111,18 @@ class Model:
         if self._draft is not None:
             self._newest = hidden_TD, step
         return self._logits(self._norm(hidden_TD[batch.logits_rows_L]))
+
+    @torch.inference_mode()
+    def decode(self, rows: Rows, cache: PagedCache, attention: PagedAttention) -> Tensor:
+        """The same for one new token a sequence, fp32 logits (S, V), never waiting for the device: can be captured."""
+        step = RowStep(self._rope.factors(rows.positions_S), rows, attention)
+        hidden_SD = self._embed(rows.token_ids_S)
+        for number, layer in enumerate(self.layers):
+            hidden_SD, ids_SK = layer(hidden_SD, step, cache, self.dtype)
+            if ids_SK is not None:
+                is_real_SK = rows.is_real_S[:, None].expand_as(ids_SK)
+                self.expert_counts[number].scatter_add_(0, ids_SK.flatten(), is_real_SK.flatten().to(torch.int64))
+        return self._logits(self._norm(hidden_SD))
 
     @torch.inference_mode()
     def draft(self, batch: Batch, cache: PagedCache) -> Tensor:

@@ -98,20 +98,32 @@ class MoE:
         """Whether all distinct experts run as one product."""
         return self._wide is not None
 
-    def __call__(self, x_TD: Tensor, precise_TD: Tensor) -> tuple[Tensor, Tensor]:
-        """x_TD in the model's type, precise_TD the same in fp32 for the gate; returns (T, D) and chosen ids (T, K)."""
+    def __call__(self, x_TD: Tensor, precise_TD: Tensor, in_any_case: bool = False) -> tuple[Tensor, Tensor]:
+        """x_TD in the model's type, precise_TD the same in fp32 for the gate; returns (T, D) and chosen ids (T, K).
+
+        `in_any_case` every expert computes every token: which were chosen is known to the device alone.
+        """
         ids_TK, weights_TK = self.gate(precise_TD)
         weights_TU = weights_TK.new_zeros(len(x_TD), self.num_distinct + 1)
         weights_TU = weights_TU.scatter_add_(1, self._distinct_of_E[ids_TK], weights_TK)[:, :-1]
         if self._wide is not None:
             return self._evaluate_wide(self._wide, x_TD, weights_TU), ids_TK
-        return self._evaluate_chosen(x_TD, weights_TU), ids_TK
+        evaluate = self._evaluate_all if in_any_case else self._evaluate_chosen
+        return evaluate(x_TD, weights_TU), ids_TK
 
     def _evaluate_wide(self, wide: DenseMLP, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
         activated = wide.activate(x_TD)
         routed_TUF = torch.unflatten(activated[:, self._shared_width :], -1, (-1, self._width))
         routed_TUF.mul_(weights_TU.to(activated.dtype)[..., None])  # of one type: 630 -> 190 us for 512 rows
         return wide.down(activated.to(x_TD.dtype))
+
+    def _evaluate_all(self, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
+        out_TD = torch.zeros_like(x_TD, dtype=torch.float32)
+        if self._shared is not None:
+            out_TD += self._shared(x_TD)
+        for expert, weights_T in zip(self._experts, weights_TU.T, strict=True):
+            out_TD += expert(x_TD) * weights_T[:, None]
+        return out_TD
 
     def _evaluate_chosen(self, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
         """One product for each expert that any token chose, summed in fp32."""
