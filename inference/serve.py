@@ -29,6 +29,7 @@ from inference.config import ModelConfig
 from inference.engine import Engine, ForwardModel
 from inference.followers import Followers, Join, LeadingModel, follow
 from inference.fp8_cache import Fp8PagedCache, fp8_block_size_bytes
+from inference.gpu.decoder import RowDecoder
 from inference.model import Model, load_model
 from inference.model.linear import Arithmetic, Weights
 from inference.native.decoder import NativeDecoder
@@ -118,17 +119,26 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
         share, cache = _load_share(settings, report, ranks)
         leading = share if ranks.size == 1 else LeadingModel(share, ranks)
         model, config, drafter = leading, share.config, leading if leading.can_draft else None
-    blocks = BlockPool(cache.num_blocks, BLOCK_SIZE)
+    decodes_in_rows = settings.device == "cuda" and ranks.size == 1 and drafter is None
+    blocks = BlockPool(cache.num_blocks - decodes_in_rows, BLOCK_SIZE)
     scheduler = Scheduler(blocks, settings.max_num_seqs, settings.max_num_batched_tokens)
+    max_model_len = min(config.max_position_embeddings, blocks.capacity_tokens)
+    row_decoder: RowDecoder | None = None
+    if decodes_in_rows:
+        assert isinstance(model, Model)
+        row_decoder = RowDecoder(model, cache, blocks.num_blocks, settings.max_num_seqs, max_model_len)
+        report("capturing decode steps")
+        row_decoder.prepare()
     engine = Engine(
         model,
         cache,
         scheduler,
         tokenizer,
-        max_model_len=config.max_position_embeddings,
+        max_model_len=max_model_len,
         device=settings.device,
         max_wait_s=settings.max_wait_s,
         drafter=drafter,
+        decoder=row_decoder,
     )
     served = ServedModel(
         name=settings.name or settings.model.resolve().name,
