@@ -26,7 +26,26 @@ def test_it_finds_equal_what_is_equal_and_measures(tiny_checkpoint: Path, tmp_pa
     decodes = [("plain", 1), ("plain", 3), ("graphs", 1), ("replay", 1), ("graphs", 3), ("replay", 3)]
     assert batches == [("plain", "prefill", 1), *((path, "decode", batch) for path, batch in decodes)]
     assert all(speed["tokens_per_s"] > 0 for speed in found["speed"])
-    assert "cpu:gloo" in found["collectives"]["backends"]
+    assert "cpu:gloo" in found["collectives"][0]["backends"] and not found["failures"]
+
+
+def test_a_part_that_fails_is_told_and_the_others_go_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    options = [
+        "--device",
+        "cpu",
+        "--threads",
+        "1",
+        "--parts",
+        "prefill,decode",
+        "--prefill",
+        "9999999",
+        "--batches",
+        "1",
+    ]
+    assert end_to_end.main(["--model", str(tiny_checkpoint), "--json", str(out), *options]) == 1
+    found = json.loads(out.read_text())
+    assert len(found["failures"]) == 1 and [speed["what"] for speed in found["speed"]] == ["decode"] * 3
 
 
 def test_it_finds_where_two_sides_part(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

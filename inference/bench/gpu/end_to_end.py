@@ -22,7 +22,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from pydoc_data.topics import topics
@@ -54,6 +55,7 @@ PREFILL_TOKENS = 4096
 BUDGET = 4096  # tokens of a step
 
 Tokens = tuple[int, ...]
+Told = dict[str, Any]
 Way = Literal["plain", "graphs"]
 PATHS: tuple[Way, ...] = ("plain", "graphs")
 
@@ -242,48 +244,51 @@ def _nccl_version(device: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    """A part that fails is told, and the others go on: a card is not lent twice."""
     options = _parser().parse_args(arguments)
     torch.set_num_threads(options.threads)
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    tokenizer, device = Tokenizer(options.model), options.device
-    name = torch.cuda.get_device_name() if device == "cuda" else "cpu"
-    result: dict[str, Any] = {"device": name, "torch": torch.__version__, "model": options.model.name}
-    print(f"{name}, torch {torch.__version__}", flush=True)
-    if "collectives" in options.parts:
-        result["collectives"] = check_collectives(device)
-        print(f"collectives: {result['collectives']}", flush=True)
-    if "parity" in options.parts:
+    name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    found: dict[str, Any] = {"device": name, "torch": torch.__version__, "model": options.model.name, "failures": []}
+    for part, told in _parts(options, Tokenizer(options.model)):
         started = time.perf_counter()
-        parities = check_parity(options.model, tokenizer, device, options.prompts)
-        for parity in parities:
-            print(f"parity: {parity}", flush=True)
-        print(f"parity took {time.perf_counter() - started:.1f} s", flush=True)
-        result["parity"] = [asdict(parity) for parity in parities]
-    speeds = _measure(options, tokenizer, device)
-    result["speed"] = [asdict(speed) | {"tokens_per_s": round(speed.tokens_per_s, 1)} for speed in speeds]
+        try:
+            for value in told():
+                found.setdefault(part, []).append(value)
+                print(part, json.dumps(value), flush=True)
+        except Exception as error:
+            traceback.print_exc()
+            found["failures"].append(f"{part}: {type(error).__name__}: {error}")
+        print(f"{part} took {time.perf_counter() - started:.1f} s", flush=True)
     if options.json is not None:
-        options.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
-    return 0 if all(p["num_equal"] == p["num_tokens"] for p in result.get("parity", [])) else 1
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    is_equal = all(parity["num_equal"] == parity["num_tokens"] for parity in found.get("parity", []))
+    return 0 if is_equal and not found["failures"] else 1
 
 
-def _measure(options: argparse.Namespace, tokenizer: Tokenizer, device: str) -> list[Speed]:
+def _parts(options: argparse.Namespace, tokenizer: Tokenizer) -> Iterator[tuple[str, Callable[[], Iterator[Told]]]]:
+    """What was asked for, by name."""
+    device = options.device
+
+    def parity() -> Iterator[Told]:
+        return (asdict(parity) for parity in check_parity(options.model, tokenizer, device, options.prompts))
+
+    if "collectives" in options.parts:
+        yield "collectives", lambda: iter([check_collectives(device)])
+    if "parity" in options.parts:
+        yield "parity", parity
     if not {"prefill", "decode"} & set(options.parts):
-        return []
-    speeds = []
-
-    def add(speed: Speed) -> None:
-        speeds.append(speed)
-        line = f"{speed.what} {speed.path} batch {speed.batch}: {speed.tokens_per_s:.0f} tokens/s"
-        print(f"{line} ({speed.num_tokens} in {speed.seconds:.3f} s)", flush=True)
-
+        return
     model = load_model(options.model, device, torch.bfloat16)
     if "prefill" in options.parts:
-        add(measure_prefill(model, tokenizer, options.prefill))
+        yield "speed", lambda: iter([_told(measure_prefill(model, tokenizer, options.prefill))])
     for path in PATHS if "decode" in options.parts else ():
         for batch in options.batches:
-            for speed in measure_decode(model, tokenizer, path, batch):
-                add(speed)
-    return speeds
+            yield "speed", lambda p=path, b=batch: map(_told, measure_decode(model, tokenizer, p, b))  # type: ignore[misc]
+
+
+def _told(speed: Speed) -> Told:
+    return asdict(speed) | {"tokens_per_s": round(speed.tokens_per_s, 1)}
 
 
 def _parser() -> argparse.ArgumentParser:
