@@ -16,6 +16,7 @@ MODULES: tuple[str, ...] = (  # of inference.bench.gpu, each with a tuple CASES
     "causal_attention",
     "index_scores",
     "gate",
+    "permute",
 )
 
 
