@@ -17,6 +17,9 @@ MODULES: tuple[str, ...] = (  # of inference.bench.gpu, each with a tuple CASES
     "index_scores",
     "gate",
     "permute",
+    "grouped_linear",
+    "grouped_linear_bf16",
+    "fp8_linear",
 )
 
 

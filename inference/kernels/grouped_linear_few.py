@@ -1,0 +1,206 @@
+"""The products of grouped_linear.py for a few rows an expert: weights are the tiles' rows, and stream past the tokens.
+
+With one to a few rows an expert a product takes as long as reading its weights. A tile of 16 tokens wastes little, and
+many bytes of weights are on their way at once.
+Legend: as in grouped_linear.py.
+"""
+
+from __future__ import annotations
+
+import torch
+import triton
+import triton.language as tl
+from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+from inference.kernels.e4m3 import quantize_group
+from inference.kernels.grouped_linear import check_products, check_sizes, check_tiles, find_tile
+from inference.kernels.launch import BF16, Config
+from inference.kernels.permute import Permutation
+from inference.quantization import FP8_BLOCK
+
+GATE_UP = (
+    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=3),  # two programs a multiprocessor
+    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=2),
+    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=4),
+    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=6),
+    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=8, num_stages=3),
+    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=8, num_stages=6),
+    Config({"BLOCK_N": 32, "BLOCK_K": 128}, num_warps=8, num_stages=3),
+)
+DOWN = (
+    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=4),
+    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=3),
+    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=6),
+    Config({"BLOCK_M": 64, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=4),
+    Config({"BLOCK_M": 64, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=6),
+    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=8, num_stages=4),
+    Config({"BLOCK_M": 128, "BLOCK_N": 32, "BLOCK_K": 128}, num_warps=4, num_stages=4),
+)
+
+
+def gate_up_few(
+    x_TD: Tensor,
+    x_scale_TG: Tensor,
+    weight_EFD: Tensor,
+    weight_scale_EHG: Tensor,
+    permutation: Permutation,
+    *,
+    out: tuple[Tensor, Tensor] | None = None,
+    config: Config = GATE_UP[0],
+) -> tuple[Tensor, Tensor]:
+    """As `gate_up`."""
+    num_experts, width, hidden = weight_EFD.shape
+    width //= 2
+    check_products(x_TD, x_scale_TG, weight_EFD, weight_scale_EHG)
+    check_tiles(permutation, config.blocks["BLOCK_N"])
+    check_sizes(hidden, width)
+    num_rows = permutation.row_TK.numel()
+    if out is None:
+        out = x_TD.new_empty(num_rows, width), x_scale_TG.new_empty(num_rows, width // FP8_BLOCK)
+    num_tiles = len(permutation.tile_MF)
+    if num_tiles:
+        rows = weight_EFD.view(num_experts * 2 * width, hidden)
+        _gate_up_few_kernel[(num_tiles * (width // FP8_BLOCK),)](
+            x_TD,
+            x_scale_TG,
+            TensorDescriptor.from_tensor(rows, [FP8_BLOCK, config.blocks["BLOCK_K"]]),
+            weight_scale_EHG,
+            out[0],
+            out[1],
+            permutation.token_R,
+            permutation.tile_MF,
+            D=hidden,
+            F=width,
+            FIELDS=permutation.tile_MF.shape[1],
+            **config.options,
+        )
+    return out
+
+
+def down_few(
+    h_RF: Tensor,
+    h_scale_RH: Tensor,
+    weight_EDF: Tensor,
+    weight_scale_EGH: Tensor,
+    permutation: Permutation,
+    *,
+    out: Tensor | None = None,
+    config: Config = DOWN[0],
+) -> Tensor:
+    """As `down`."""
+    num_experts, hidden, width = weight_EDF.shape
+    check_sizes(hidden, width)
+    check_products(h_RF, h_scale_RH, weight_EDF, weight_scale_EGH)
+    check_tiles(permutation, config.blocks["BLOCK_N"])
+    if out is None:
+        out = torch.empty(len(h_RF), hidden, dtype=BF16, device=h_RF.device)
+    num_tiles, block_m = len(permutation.tile_MF), config.blocks["BLOCK_M"]
+    if num_tiles:
+        rows = weight_EDF.view(num_experts * hidden, width)
+        _down_few_kernel[(num_tiles * (hidden // block_m),)](
+            h_RF,
+            h_scale_RH,
+            TensorDescriptor.from_tensor(rows, [block_m, config.blocks["BLOCK_K"]]),
+            weight_scale_EGH,
+            out,
+            permutation.tile_MF,
+            D=hidden,
+            F=width,
+            FIELDS=permutation.tile_MF.shape[1],
+            **config.options,
+        )
+    return out
+
+
+@triton.jit
+def _gate_up_few_kernel(
+    x_ptr: tl.tensor,
+    x_scale_ptr: tl.tensor,
+    weight_desc: tl.tensor,
+    weight_scale_ptr: tl.tensor,
+    h_ptr: tl.tensor,
+    h_scale_ptr: tl.tensor,
+    token_ptr: tl.tensor,
+    tile_ptr: tl.tensor,
+    D: tl.constexpr,
+    F: tl.constexpr,
+    FIELDS: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+) -> None:
+    """128 gate rows and the 128 up rows beside them: one group of the result."""
+    H: tl.constexpr = F // 128
+    G: tl.constexpr = D // BLOCK_K
+    expert, start, end, column = find_tile(tile_ptr, H, FIELDS)
+    if expert >= 0:
+        rows = start + tl.arange(0, BLOCK_N)
+        is_row = rows < end
+        tokens = tl.load(token_ptr + rows, mask=is_row, other=0)
+        inner = tl.arange(0, BLOCK_K)
+        x_ptrs = x_ptr + tokens.to(tl.int64)[None, :] * D + inner[:, None]
+        x_scales = x_scale_ptr + tokens * G
+        gate_row = expert * (2 * F) + column * 128
+        gate_scales = weight_scale_ptr + (expert.to(tl.int64) * (2 * H) + column) * G
+        up_scales = gate_scales + H * G
+        gate = tl.zeros((128, BLOCK_N), tl.float32)
+        up = tl.zeros((128, BLOCK_N), tl.float32)
+        next_x_scale = tl.load(x_scales)
+        next_gate_scale = tl.load(gate_scales)
+        next_up_scale = tl.load(up_scales)
+        for k in range(G):
+            x_scale, gate_scale, up_scale = next_x_scale, next_gate_scale, next_up_scale
+            ahead = tl.minimum(k + 1, G - 1)
+            next_x_scale = tl.load(x_scales + ahead)
+            next_gate_scale = tl.load(gate_scales + ahead)
+            next_up_scale = tl.load(up_scales + ahead)
+            x = tl.load(x_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
+            gate_weight = weight_desc.load([gate_row, k * BLOCK_K])
+            up_weight = weight_desc.load([gate_row + F, k * BLOCK_K])
+            gate += tl.dot(gate_weight, x) * (x_scale * gate_scale)[None, :]
+            up += tl.dot(up_weight, x) * (x_scale * up_scale)[None, :]
+        values, scale = quantize_group(tl.trans(gate * tl.sigmoid(gate) * up))
+        columns = column * 128 + tl.arange(0, 128)
+        tl.store(h_ptr + rows.to(tl.int64)[:, None] * F + columns[None, :], values, mask=is_row[:, None])
+        tl.store(h_scale_ptr + rows[:, None] * H + column, scale, mask=is_row[:, None])
+
+
+@triton.jit
+def _down_few_kernel(
+    h_ptr: tl.tensor,
+    h_scale_ptr: tl.tensor,
+    weight_desc: tl.tensor,
+    weight_scale_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    tile_ptr: tl.tensor,
+    D: tl.constexpr,
+    F: tl.constexpr,
+    FIELDS: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+) -> None:
+    G: tl.constexpr = D // 128
+    H: tl.constexpr = F // BLOCK_K
+    expert, start, end, column = find_tile(tile_ptr, D // BLOCK_M, FIELDS)
+    if expert >= 0:
+        rows = start + tl.arange(0, BLOCK_N)
+        is_row = rows < end
+        inner = tl.arange(0, BLOCK_K)
+        h_ptrs = h_ptr + rows.to(tl.int64)[None, :] * F + inner[:, None]
+        h_scales = h_scale_ptr + tl.where(is_row, rows, 0) * H
+        weight_scales = weight_scale_ptr + (expert.to(tl.int64) * G + column * BLOCK_M // 128) * H
+        out = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+        next_h_scale = tl.load(h_scales)
+        next_weight_scale = tl.load(weight_scales)
+        for k in range(H):
+            h_scale, weight_scale = next_h_scale, next_weight_scale
+            ahead = tl.minimum(k + 1, H - 1)
+            next_h_scale = tl.load(h_scales + ahead)
+            next_weight_scale = tl.load(weight_scales + ahead)
+            h = tl.load(h_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
+            weight = weight_desc.load([expert * D + column * BLOCK_M, k * BLOCK_K])
+            out += tl.dot(weight, h) * (h_scale * weight_scale)[None, :]
+        columns = column * BLOCK_M + tl.arange(0, BLOCK_M)
+        out_ptrs = out_ptr + rows.to(tl.int64)[:, None] * D + columns[None, :]
+        tl.store(out_ptrs, tl.trans(out).to(out_ptr.dtype.element_ty), mask=is_row[:, None])
