@@ -112,7 +112,8 @@ def launch(
 ) -> None:
     """`tokens` are chosen positions (T, K), or of a row the number of its first tokens that it sees (T)."""
     num_tokens = max(1, num_tokens)
-    parts = config.blocks.get("PARTS") or num_parts(shape, num_tokens, config.blocks["BLOCK_N"], query_THX.device)
+    block_tokens = config.blocks.get("BLOCK_N", 32)
+    parts = config.blocks.get("PARTS") or num_parts(shape, num_tokens, block_tokens, query_THX.device)
     outs, lses = out_THR, lse_TH
     if parts > 1:
         outs = out_THR.new_empty(shape.num_rows, parts, *out_THR.shape[1:], dtype=torch.float32)
@@ -137,7 +138,10 @@ def launch(
         CHOSEN=chosen,
         BLOCK_SIZE=block_size,
         BLOCK_H=shape.block_heads,
-        **{**config.options, "PARTS": parts},
+        PARTS=parts,
+        BLOCK_N=block_tokens,
+        num_warps=config.num_warps,
+        num_stages=config.num_stages,
     )
     if parts > 1:
         join_parts(outs, lses, out_THR, lse_TH)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from inference.kernels.latent_attention import check_shape, launch, plain_attend, plain_slots
+from inference.kernels.latent_attention_hopper import is_wanted, launch_hopper
 from inference.kernels.launch import Config
 
 CONFIG = Config({"BLOCK_N": 32}, num_warps=8, num_stages=2)
@@ -38,7 +39,7 @@ def attend_chosen(
         raise ValueError(f"chosen {tuple(chosen_TK.shape)} {chosen_TK.dtype}: int32 ({shape.num_rows}, K) expected")
     out = query_THX.new_empty(shape.num_rows, shape.num_heads, rank) if out is None else out
     lse_TH = query_THX.new_empty(shape.num_rows, shape.num_heads, dtype=torch.float32)
-    launch(
+    (launch_hopper if is_wanted(config) else launch)(
         shape,
         query_THX,
         pages,

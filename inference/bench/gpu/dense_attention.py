@@ -8,6 +8,7 @@ from torch import Tensor
 from inference.bench.gpu.case import Case, Problem
 from inference.bench.gpu.latents import BLOCK_SIZE, bf16_pages, fp8_pages, poisoned, scattered_tables
 from inference.kernels.dense_attention import CONFIG, attend_pages, plain_attend_pages
+from inference.kernels.latent_attention_hopper import CONFIG as HOPPER
 from inference.kernels.launch import BF16, Config
 
 HEADS, RANK, ROTARY = 128, 512, 64
@@ -69,6 +70,13 @@ CASES = (
     Case(
         "dense attention, decode 32 x 16K, bf16",
         CONFIGS,
+        small=lambda device: _small(device, heads=128, groups=1, rank=512, absorbed=True, fp8=False),
+        full=lambda device: _full(device, rows=32, context_len=16384, fp8=False),
+        ceiling="bf16",
+    ),
+    Case(
+        "dense attention, decode 32 x 16K, bf16, by warpgroups",
+        (HOPPER,),
         small=lambda device: _small(device, heads=128, groups=1, rank=512, absorbed=True, fp8=False),
         full=lambda device: _full(device, rows=32, context_len=16384, fp8=False),
         ceiling="bf16",

@@ -14,6 +14,7 @@ from inference.bench.gpu.latents import (
     scattered_tables,
     spread_positions,
 )
+from inference.kernels.latent_attention_hopper import CONFIG as HOPPER
 from inference.kernels.launch import BF16, Config
 from inference.kernels.sparse_attention import CONFIG, attend_chosen, plain_attend_chosen
 
@@ -30,10 +31,19 @@ FP8_CONFIGS = (CONFIG, Config({"BLOCK_N": 16}, num_warps=8, num_stages=3))
 
 
 def _small(
-    device: torch.device, *, heads: int, groups: int, rank: int, rotary: int, absorbed: bool, fp8: bool, parts: int
+    device: torch.device,
+    *,
+    heads: int,
+    groups: int,
+    rank: int,
+    rotary: int,
+    absorbed: bool,
+    fp8: bool,
+    parts: int,
+    num_chosen: int = 75,
 ) -> Problem:
-    """3 rows of 2 sequences, 75 places: one row full, one with pads in between, one without a token."""
-    num_rows, num_chosen, blocks_each = 3, 75, 2
+    """3 rows of 2 sequences: one row full, one with pads in between, one without a token."""
+    num_rows, blocks_each = 3, -(-num_chosen // BLOCK_SIZE)
     pages = (
         fp8_pages(2 * blocks_each * BLOCK_SIZE, rank, rotary, device)
         if fp8
@@ -42,7 +52,9 @@ def _small(
     query = torch.randn(num_rows, heads, (rank if absorbed else 0) + rotary, device=device).to(BF16)
     tables = scattered_tables(2, blocks_each, device)
     sequence = torch.tensor([1, 0, 1], dtype=torch.int32, device=device)
-    chosen = torch.stack([torch.randperm(2 * BLOCK_SIZE)[:num_chosen].sort().values for _ in range(num_rows)]).int()
+    chosen = torch.stack(
+        [torch.randperm(blocks_each * BLOCK_SIZE)[:num_chosen].sort().values for _ in range(num_rows)]
+    ).int()
     chosen[1, ::3] = -1
     chosen[1, 40:] = -1
     chosen[2] = -1
@@ -94,6 +106,26 @@ CASES = (
         full=lambda device: _full(device, rows=4096, sequences=1, context_len=131072, fp8=False),
         ceiling="bf16",
         goal=0.6,
+    ),
+    Case(
+        "sparse attention, prefill, bf16, by warpgroups",
+        (HOPPER,),
+        small=lambda device: _small(
+            device, heads=128, groups=1, rank=512, rotary=64, absorbed=True, fp8=False, parts=1, num_chosen=333
+        ),
+        full=lambda device: _full(device, rows=4096, sequences=1, context_len=131072, fp8=False),
+        ceiling="bf16",
+        goal=0.6,
+    ),
+    Case(
+        "sparse attention, decode 128, bf16, by warpgroups",
+        (HOPPER,),
+        small=lambda device: _small(
+            device, heads=96, groups=1, rank=512, rotary=64, absorbed=True, fp8=False, parts=2, num_chosen=333
+        ),
+        full=lambda device: _full(device, rows=128, sequences=128, context_len=16384, fp8=False),
+        ceiling="bf16",
+        goal=0.5,
     ),
     Case(
         "sparse attention, prefill, FP8 cache",
