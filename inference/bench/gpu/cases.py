@@ -11,6 +11,7 @@ MODULES: tuple[str, ...] = (  # of inference.bench.gpu, each with a tuple CASES
     "quantize",
     "rope_cache",
     "index_cache",
+    "sample",
     "sparse_attention",
     "dense_attention",
     "causal_attention",
