@@ -16,6 +16,7 @@ MODULES: tuple[str, ...] = (  # of inference.bench.gpu, each with a tuple CASES
     "dense_attention",
     "causal_attention",
     "index_scores",
+    "topk",
     "gate",
     "permute",
     "grouped_linear",

@@ -1,0 +1,76 @@
+"""The best 2048 of 128K scores: for a chunk of a prompt, and for a batch that decodes."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from inference.bench.gpu.case import Case, Problem
+from inference.kernels.launch import Config
+from inference.kernels.topk import CONFIGS, plain_topk, topk
+
+LONG, K = 131072, 2048
+
+
+def _small(num_rows: int, device: torch.device) -> Problem:
+    """Rows with ties, with NaN, with fewer than k, and with none, among longer ones."""
+    generator = torch.Generator().manual_seed(num_rows)
+    scores = torch.randn(num_rows, 4700, generator=generator)
+    scores[1::4] = scores[1::4].round()
+    scores[2, ::3], scores[2, 1::3] = torch.nan, -torch.inf
+    starts = torch.zeros(num_rows, dtype=torch.int32)
+    ends = torch.full((num_rows,), 4700, dtype=torch.int32)
+    starts[3:6], ends[3:6] = torch.tensor([4003, 17, 9]), torch.tensor([4040, 4699, 9])
+    scores, starts, ends = scores.to(device), starts.to(device), ends.to(device)
+    out = torch.empty(num_rows, 100, dtype=torch.int32, device=device)
+
+    def run(config: Config) -> Tensor:
+        return topk(scores, starts, ends, 100, out_TK=out.fill_(-7), config=config)
+
+    return Problem(run, lambda: plain_topk(scores, starts, ends, 100))
+
+
+def _full(num_rows: int, device: torch.device) -> Problem:
+    """Of few rows there are as many sets as the cache cannot hold."""
+    generator = torch.Generator(device=device).manual_seed(0)
+    num_sets = max(1, 512 // num_rows)
+    sets = torch.randn(num_sets, num_rows, LONG, generator=generator, device=device)
+    starts = torch.zeros(num_rows, dtype=torch.int32, device=device)
+    ends = torch.full((num_rows,), LONG, dtype=torch.int32, device=device)
+    out = torch.empty(num_rows, K, dtype=torch.int32, device=device)
+    turn = iter(range(10**9))
+
+    def scores() -> Tensor:
+        return sets[next(turn) % num_sets]
+
+    return Problem(
+        lambda config: topk(scores(), starts, ends, K, out_TK=out, config=config),
+        num_bytes=4.0 * num_rows * (LONG + K),
+        rivals={"torch.topk": lambda: torch.topk(scores(), K, dim=-1)},
+    )
+
+
+CASES = (
+    Case(
+        "top-k, 4096 rows of 128K",
+        CONFIGS,
+        partial(_small, 9),
+        partial(_full, 4096),
+        ceiling="copy",
+        goal=0.5,
+        goal_over={"torch.topk": 2.0},
+    ),
+    *(
+        Case(
+            f"top-k, {num_rows} row{'s' * (num_rows > 1)} of 128K",
+            CONFIGS,
+            partial(_small, 6),
+            partial(_full, num_rows),
+            ceiling="copy",
+            goal_over={"torch.topk": 2.0},
+        )
+        for num_rows in (1, 64)
+    ),
+)
