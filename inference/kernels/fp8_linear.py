@@ -14,30 +14,37 @@ import triton.language as tl
 from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
-from inference.kernels.arrival import is_last
-from inference.kernels.grouped_linear import check_products, dequantize_groups
+from inference.kernels.arrival import counters_for, is_last
+from inference.kernels.expert_tiles import check_products, dequantize_groups
 from inference.kernels.launch import BF16, Config, num_multiprocessors
 from inference.quantization import FP8_BLOCK, dequantize_blocks
 
 FEW_TOKENS = 64  # up to which the weight streams past the tokens
+
+
+def _many_config(block_m: int, block_n: int, group_m: int, num_warps: int, num_stages: int) -> Config:
+    blocks = {"BLOCK_M": block_m, "BLOCK_N": block_n, "BLOCK_K": 128, "GROUP_M": group_m}
+    return Config(blocks, num_warps=num_warps, num_stages=num_stages)
+
+
+def _few_config(block_o: int, block_t: int, splits: int, num_stages: int) -> Config:
+    blocks = {"BLOCK_O": block_o, "BLOCK_T": block_t, "BLOCK_K": 128, "SPLITS": splits}
+    return Config(blocks, num_warps=4, num_stages=num_stages)
+
+
 MANY = (
-    Config({"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 128, "GROUP_M": 8}, num_warps=16, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 128, "GROUP_M": 8}, num_warps=16, num_stages=3),
-    Config({"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 128, "GROUP_M": 16}, num_warps=16, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 128, "GROUP_M": 8}, num_warps=8, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 128, "GROUP_M": 8}, num_warps=8, num_stages=6),
-    Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 128, "GROUP_M": 8}, num_warps=16, num_stages=6),
-    Config({"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 128, "GROUP_M": 16}, num_warps=4, num_stages=3),
-    Config({"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 128, "GROUP_M": 16}, num_warps=8, num_stages=4),
+    _many_config(128, 256, 8, 16, 4),
+    _many_config(128, 256, 4, 16, 4),
+    _many_config(128, 128, 8, 8, 6),
+    _many_config(64, 128, 16, 4, 3),
 )
 FEW = (
-    Config({"BLOCK_O": 128, "BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 8}, num_warps=4, num_stages=4),
-    Config({"BLOCK_O": 128, "BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 4}, num_warps=4, num_stages=6),
-    Config({"BLOCK_O": 128, "BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 2}, num_warps=4, num_stages=12),
-    Config({"BLOCK_O": 64, "BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 8}, num_warps=4, num_stages=4),
-    Config({"BLOCK_O": 64, "BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 4}, num_warps=4, num_stages=6),
-    Config({"BLOCK_O": 64, "BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 2}, num_warps=4, num_stages=8),
-    Config({"BLOCK_O": 64, "BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 1}, num_warps=4, num_stages=16),
+    _few_config(64, 16, 2, 8),
+    _few_config(128, 16, 4, 6),
+    _few_config(128, 16, 7, 4),
+    _few_config(64, 16, 7, 3),
+    _few_config(64, 16, 8, 4),
+    _few_config(64, 16, 3, 5),
 )
 
 
@@ -48,9 +55,10 @@ def fp8_linear(
     weight_scale_RC: Tensor,
     *,
     out: Tensor | None = None,
+    counters: Tensor | None = None,
     config: Config | None = None,
 ) -> Tensor:
-    """(T, O) in the model's type, or in that of `out`."""
+    """(T, O) in the model's type, or in that of `out`. `counters`: see arrival.py."""
     check_products(x_TI, x_scale_TG, weight_OI, weight_scale_RC)
     num_tokens, num_out = len(x_TI), len(weight_OI)
     if out is None:
@@ -61,19 +69,20 @@ def fp8_linear(
         config = few_config(num_tokens, weight_OI) if num_tokens <= FEW_TOKENS else MANY[0]
     if num_tokens == 0:
         return out
-    launch = _launch_few if "SPLITS" in config.blocks else _launch_many
-    launch(x_TI, x_scale_TG, weight_OI, weight_scale_RC, out, config)
+    if "SPLITS" in config.blocks:
+        _launch_few(x_TI, x_scale_TG, weight_OI, weight_scale_RC, out, counters, config)
+    else:
+        _launch_many(x_TI, x_scale_TG, weight_OI, weight_scale_RC, out, config)
     return out
 
 
 def few_config(num_tokens: int, weight_OI: Tensor) -> Config:
     """Cuts the weight so finely that two programs a multiprocessor have work, each at least four blocks of it."""
     num_out, num_in = weight_OI.shape
-    num_tiles = triton.cdiv(num_out, FP8_BLOCK)
-    wanted = triton.cdiv(2 * num_multiprocessors(weight_OI.device), num_tiles)
-    splits = max(1, min(wanted, num_in // FP8_BLOCK // 4))
     block_t = max(16, triton.next_power_of_2(num_tokens))
-    return Config({"BLOCK_O": 128, "BLOCK_T": block_t, "BLOCK_K": 128, "SPLITS": splits}, num_warps=4, num_stages=4)
+    wanted = triton.cdiv(2 * num_multiprocessors(weight_OI.device), triton.cdiv(num_out, 64))
+    splits = max(1, min(wanted, num_in // FP8_BLOCK // 4))
+    return _few_config(64, block_t, splits, 8 if block_t < 64 else 6)
 
 
 def plain_fp8_linear(x_TI: Tensor, x_scale_TG: Tensor, weight_OI: Tensor, weight_scale_RC: Tensor) -> Tensor:
@@ -95,11 +104,19 @@ def _launch_many(x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tenso
     )
 
 
-def _launch_few(x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tensor, out: Tensor, config: Config) -> None:
+def _launch_few(
+    x: Tensor,
+    x_scale: Tensor,
+    weight: Tensor,
+    weight_scale: Tensor,
+    out: Tensor,
+    counters: Tensor | None,
+    config: Config,
+) -> None:
     block_o, block_t, splits = (config.blocks[name] for name in ("BLOCK_O", "BLOCK_T", "SPLITS"))
     tiles = triton.cdiv(len(weight), block_o), triton.cdiv(len(x), block_t)
     parts = x_scale.new_empty(*tiles, splits, block_o, block_t) if splits > 1 else x_scale
-    counters = x_scale.new_zeros(tiles, dtype=torch.int32) if splits > 1 else x_scale
+    counters = counters_for(tiles[0] * tiles[1], x.device, counters) if splits > 1 else x_scale
     _few_kernel[(*tiles, splits)](
         x,
         x_scale,

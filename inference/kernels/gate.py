@@ -14,21 +14,19 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inference.kernels.arrival import is_last
+from inference.kernels.arrival import counters_for, is_last
 from inference.kernels.launch import Config
 
 FEW_TOKENS = 256  # up to which several programs share a token's product
 CONFIGS = (
-    Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=3),
     Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=4),
-    Config({"BLOCK_T": 32, "BLOCK_K": 128, "SPLITS": 1}, num_warps=8, num_stages=2),
-    Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 2}, num_warps=8, num_stages=3),
+    Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=6),
+    Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=3),
 )
 FEW_CONFIGS = (
-    Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 28}, num_warps=8, num_stages=3),
-    Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 14}, num_warps=8, num_stages=3),
     Config({"BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 14}, num_warps=8, num_stages=3),
-    Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 56}, num_warps=8, num_stages=2),
+    Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 28}, num_warps=8, num_stages=3),
+    Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 14}, num_warps=8, num_stages=4),
 )
 # Stand for NaN and for experts of other groups: finite, so that none is chosen twice.
 UNKNOWN, DROPPED = tl.constexpr(-2e30), tl.constexpr(-8e30)
@@ -53,9 +51,13 @@ def choose_experts(
     choice: Choice,
     *,
     out: tuple[Tensor, Tensor] | None = None,
+    counters: Tensor | None = None,
     config: Config | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Ids int32 and weights fp32, (T, K + shared), best first. x and weight of one type, bias fp32."""
+    """Ids int32 and weights fp32, (T, K + shared), best first. x and weight of one type, bias fp32.
+
+    `counters`: see arrival.py.
+    """
     check_choice(x_TD, weight_ED, bias_E, choice)
     num_tokens, hidden = x_TD.shape
     num_experts = len(weight_ED)
@@ -72,7 +74,7 @@ def choose_experts(
     block_s = max(triton.next_power_of_2(group_size), 16 // triton.next_power_of_2(choice.num_groups))
     block_e = triton.next_power_of_2(choice.num_groups) * block_s
     parts = bias_E.new_empty(num_tiles * splits, block_e, config.blocks["BLOCK_T"]) if splits > 1 else bias_E
-    counters = bias_E.new_zeros(num_tiles, dtype=torch.int32) if splits > 1 else bias_E
+    counters = counters_for(num_tiles, x_TD.device, counters) if splits > 1 else bias_E
     _choose_kernel[(num_tiles, splits)](
         x_TD,
         weight_ED,

@@ -2,7 +2,8 @@
 
 Both factors are e4m3. Activations have one scale for each token and group of 128, weights one for each 128x128 block;
 sums are promoted to fp32 every 128 of the inner dimension, where both scales come in. Tiles of one expert run side by
-side, so that its weights come from memory once.
+side, so that its weights come from memory once; where its last tile has but REST rows, they are computed as few rows
+are, with the weights as the tile's rows.
 Legend: T tokens, D hidden, F expert width, E experts, R rows sorted by expert (see permute.py), M tiles of them,
 G = D/128 and H = F/128 groups.
 """
@@ -16,27 +17,47 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from inference.kernels.e4m3 import quantize_group
+from inference.kernels.expert_tiles import (
+    check_products,
+    check_sizes,
+    check_tiles,
+    dequantize_groups,
+    find_tile,
+    used_tiles,
+)
+from inference.kernels.grouped_linear_few import down_few_tile, gate_up_few_tile
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation
-from inference.quantization import FP8, FP8_BLOCK, dequantize_blocks, quantize_groups
+from inference.quantization import FP8_BLOCK, dequantize_blocks, quantize_groups
+
+
+def _gate_up_config(block_m: int, rest: int, pair: int, num_warps: int, num_stages: int) -> Config:
+    blocks = {"BLOCK_M": block_m, "BLOCK_K": 128, "REST": rest, "PAIR": pair}
+    return Config(blocks, num_warps=num_warps, num_stages=num_stages)
+
+
+def _down_config(block_m: int, block_n: int, rest: int, num_warps: int, num_stages: int) -> Config:
+    blocks = {"BLOCK_M": block_m, "BLOCK_N": block_n, "BLOCK_K": 128, "REST": rest}
+    if num_warps == 4:
+        blocks["maxnreg"] = 168  # three programs a multiprocessor; it would take 173
+    return Config(blocks, num_warps=num_warps, num_stages=num_stages)
+
 
 GATE_UP = (
-    Config({"BLOCK_M": 128, "BLOCK_K": 128}, num_warps=16, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_K": 128}, num_warps=16, num_stages=3),
-    Config({"BLOCK_M": 64, "BLOCK_K": 128}, num_warps=8, num_stages=5),
-    Config({"BLOCK_M": 64, "BLOCK_K": 128}, num_warps=8, num_stages=4),
-    Config({"BLOCK_M": 64, "BLOCK_K": 128}, num_warps=8, num_stages=3),
+    _gate_up_config(128, 32, 0, 16, 4),
+    _gate_up_config(128, 32, 1, 16, 4),
+    _gate_up_config(128, 64, 0, 16, 4),
+    _gate_up_config(128, 32, 0, 16, 3),
+    _gate_up_config(64, 16, 0, 8, 5),
+    _gate_up_config(64, 32, 0, 8, 5),
 )
 DOWN = (
-    Config({"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 128}, num_warps=16, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 256, "BLOCK_K": 128}, num_warps=16, num_stages=3),
-    Config({"BLOCK_M": 64, "BLOCK_N": 256, "BLOCK_K": 128}, num_warps=8, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 128}, num_warps=8, num_stages=3),
-    Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 128}, num_warps=8, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 128, "BLOCK_K": 128}, num_warps=16, num_stages=4),
-    Config({"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 128}, num_warps=8, num_stages=4),
-    Config({"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 128}, num_warps=4, num_stages=3),
-    Config({"BLOCK_M": 64, "BLOCK_N": 128, "BLOCK_K": 128}, num_warps=4, num_stages=2),
+    _down_config(128, 256, 32, 16, 4),
+    _down_config(128, 256, 32, 16, 3),
+    _down_config(64, 128, 32, 4, 3),
+    _down_config(64, 128, 16, 4, 3),
+    _down_config(64, 128, 32, 4, 2),
+    _down_config(128, 128, 32, 8, 3),
 )
 
 
@@ -65,10 +86,12 @@ def gate_up(
     num_tiles = len(permutation.tile_MF)
     if num_tiles:
         rows = weight_EFD.view(num_experts * 2 * width, hidden)
+        pairs = weight_EFD.view(num_experts * 2, width, hidden)
         _gate_up_kernel[(num_tiles * (width // FP8_BLOCK),)](
             x_TD,
             x_scale_TG,
             TensorDescriptor.from_tensor(rows, [FP8_BLOCK, config.blocks["BLOCK_K"]]),
+            TensorDescriptor.from_tensor(pairs, [2, FP8_BLOCK, config.blocks["BLOCK_K"]]),
             weight_scale_EHG,
             out[0],
             out[1],
@@ -100,12 +123,15 @@ def down(
     if out is None:
         out = torch.empty(len(h_RF), hidden, dtype=BF16, device=h_RF.device)
     num_tiles, block_n = len(permutation.tile_MF), config.blocks["BLOCK_N"]
+    if hidden % block_n:
+        raise ValueError(f"hidden {hidden}: a multiple of {block_n} expected")
     if num_tiles:
         rows = weight_EDF.view(num_experts * hidden, width)
-        _down_kernel[(num_tiles * triton.cdiv(hidden, block_n),)](
+        _down_kernel[(num_tiles * (hidden // block_n),)](
             h_RF,
             h_scale_RH,
             TensorDescriptor.from_tensor(rows, [FP8_BLOCK, config.blocks["BLOCK_K"]]),
+            TensorDescriptor.from_tensor(rows, [block_n, config.blocks["BLOCK_K"]]),
             weight_scale_EGH,
             out,
             permutation.tile_MF,
@@ -115,33 +141,6 @@ def down(
             **config.options,
         )
     return out
-
-
-def check_products(x: Tensor, x_scale: Tensor, weight: Tensor, weight_scale: Tensor) -> None:
-    """ValueError where shapes, types or layout are not those of a block-scaled product."""
-    inner, groups = weight.shape[-1], -(-weight.shape[-1] // FP8_BLOCK)
-    if x.dtype != FP8 or weight.dtype != FP8:
-        raise ValueError(f"types {x.dtype} and {weight.dtype}: {FP8} expected")
-    if inner % 16 or x.shape[-1] != inner:
-        raise ValueError(f"inner dimensions {x.shape[-1]} and {inner}: equal multiples of 16 expected")
-    if x_scale.shape != (len(x), groups):
-        raise ValueError(f"scales {tuple(x_scale.shape)}: {(len(x), groups)} expected")
-    blocks = (*weight.shape[:-2], -(-weight.shape[-2] // FP8_BLOCK), groups)
-    if weight_scale.shape != blocks:
-        raise ValueError(f"weight scales {tuple(weight_scale.shape)}: {blocks} expected")
-    for tensor in (x, x_scale, weight, weight_scale):
-        if not tensor.is_contiguous():
-            raise ValueError(f"strides {tensor.stride()} of {tuple(tensor.shape)}: contiguous expected")
-
-
-def check_sizes(hidden: int, width: int) -> None:
-    if hidden % FP8_BLOCK or width % FP8_BLOCK:
-        raise ValueError(f"hidden {hidden}, width {width}: multiples of {FP8_BLOCK} expected, an expert's blocks whole")
-
-
-def check_tiles(permutation: Permutation, tile_rows: int) -> None:
-    if permutation.tile_rows != tile_rows:
-        raise ValueError(f"tiles of {permutation.tile_rows} rows: {tile_rows} expected, as the kernel is cut")
 
 
 def plain_gate_up(
@@ -170,39 +169,12 @@ def plain_down(
     return out_RD.to(BF16)
 
 
-def dequantize_groups(x: Tensor, scale: Tensor) -> Tensor:
-    """fp32 (rows, width) of e4m3 with one scale a group."""
-    return x.float() * scale.repeat_interleave(FP8_BLOCK, dim=-1)[..., : x.shape[-1]]
-
-
-def used_tiles(permutation: Permutation) -> list[tuple[int, int, int]]:
-    """Expert, first row and end row of each tile, for plain forms: this waits for the device."""
-    tiles = permutation.tile_MF[:, :3].tolist()
-    return [(expert, start, end) for expert, start, end in tiles if expert >= 0]
-
-
-@triton.jit
-def find_tile(tile_ptr: tl.tensor, num_columns: tl.constexpr, FIELDS: tl.constexpr) -> tl.tensor:
-    """Expert, first row, end row and column tile of this program: columns outside, an expert's row tiles inside.
-
-    Programs that run together so read the same weights.
-    """
-    pid = tl.program_id(0)
-    fields = tile_ptr + (pid // num_columns) * FIELDS
-    expert = tl.load(fields)
-    first_tile = tl.load(fields + 3)
-    num_tiles = tl.maximum(tl.load(fields + 4), 1)
-    place = pid - first_tile * num_columns
-    column = place // num_tiles
-    fields = tile_ptr + (first_tile + place % num_tiles) * FIELDS
-    return expert, tl.load(fields + 1), tl.load(fields + 2), column
-
-
 @triton.jit
 def _gate_up_kernel(
     x_ptr: tl.tensor,
     x_scale_ptr: tl.tensor,
     weight_desc: tl.tensor,
+    pair_desc: tl.tensor,
     weight_scale_ptr: tl.tensor,
     h_ptr: tl.tensor,
     h_scale_ptr: tl.tensor,
@@ -213,42 +185,74 @@ def _gate_up_kernel(
     FIELDS: tl.constexpr,
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    REST: tl.constexpr,
+    PAIR: tl.constexpr,
+) -> None:
+    expert, start, end, column = find_tile(tile_ptr, F // 128, FIELDS)
+    if expert >= 0:
+        if end - start <= REST:
+            gate_up_few_tile(
+                x_ptr, x_scale_ptr, weight_desc, pair_desc, weight_scale_ptr, h_ptr, h_scale_ptr, token_ptr,
+                expert, start, end, column, D, F, REST, BLOCK_K, PAIR,
+            )  # fmt: skip
+        else:
+            _gate_up_tile(
+                x_ptr, x_scale_ptr, weight_desc, weight_scale_ptr, h_ptr, h_scale_ptr, token_ptr,
+                expert, start, end, column, D, F, BLOCK_M, BLOCK_K,
+            )  # fmt: skip
+
+
+@triton.jit
+def _gate_up_tile(
+    x_ptr: tl.tensor,
+    x_scale_ptr: tl.tensor,
+    weight_desc: tl.tensor,
+    weight_scale_ptr: tl.tensor,
+    h_ptr: tl.tensor,
+    h_scale_ptr: tl.tensor,
+    token_ptr: tl.tensor,
+    expert: tl.tensor,
+    start: tl.tensor,
+    end: tl.tensor,
+    column: tl.tensor,
+    D: tl.constexpr,
+    F: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_K: tl.constexpr,
 ) -> None:
     """128 gate columns and the 128 up columns beside them: one group of the result."""
     H: tl.constexpr = F // 128
     G: tl.constexpr = D // BLOCK_K
-    expert, start, end, column = find_tile(tile_ptr, H, FIELDS)
-    if expert >= 0:
-        rows = start + tl.arange(0, BLOCK_M)
-        is_row = rows < end
-        tokens = tl.load(token_ptr + rows, mask=is_row, other=0)
-        inner = tl.arange(0, BLOCK_K)
-        x_ptrs = x_ptr + tokens.to(tl.int64)[:, None] * D + inner[None, :]
-        x_scales = x_scale_ptr + tokens * G
-        gate_row = expert * (2 * F) + column * 128
-        gate_scales = weight_scale_ptr + (expert.to(tl.int64) * (2 * H) + column) * G
-        up_scales = gate_scales + H * G
-        gate = tl.zeros((BLOCK_M, 128), tl.float32)
-        up = tl.zeros((BLOCK_M, 128), tl.float32)
-        # Scales are loaded a step ahead: nothing else hides their latency.
-        next_x_scale = tl.load(x_scales)
-        next_gate_scale = tl.load(gate_scales)
-        next_up_scale = tl.load(up_scales)
-        for k in range(G):
-            x_scale, gate_scale, up_scale = next_x_scale, next_gate_scale, next_up_scale
-            ahead = tl.minimum(k + 1, G - 1)
-            next_x_scale = tl.load(x_scales + ahead)
-            next_gate_scale = tl.load(gate_scales + ahead)
-            next_up_scale = tl.load(up_scales + ahead)
-            x = tl.load(x_ptrs + k * BLOCK_K, mask=is_row[:, None], other=0.0)
-            gate_weight = weight_desc.load([gate_row, k * BLOCK_K])
-            up_weight = weight_desc.load([gate_row + F, k * BLOCK_K])
-            gate += tl.dot(x, gate_weight.T) * (x_scale * gate_scale)[:, None]
-            up += tl.dot(x, up_weight.T) * (x_scale * up_scale)[:, None]
-        values, scale = quantize_group(gate * tl.sigmoid(gate) * up)
-        columns = column * 128 + tl.arange(0, 128)
-        tl.store(h_ptr + rows.to(tl.int64)[:, None] * F + columns[None, :], values, mask=is_row[:, None])
-        tl.store(h_scale_ptr + rows[:, None] * H + column, scale, mask=is_row[:, None])
+    rows = start + tl.arange(0, BLOCK_M)
+    is_row = rows < end
+    tokens = tl.load(token_ptr + rows, mask=is_row, other=0)
+    inner = tl.arange(0, BLOCK_K)
+    x_ptrs = x_ptr + tokens.to(tl.int64)[:, None] * D + inner[None, :]
+    x_scales = x_scale_ptr + tokens * G
+    gate_row = expert * (2 * F) + column * 128
+    gate_scales = weight_scale_ptr + (expert.to(tl.int64) * (2 * H) + column) * G
+    up_scales = gate_scales + H * G
+    gate = tl.zeros((BLOCK_M, 128), tl.float32)
+    up = tl.zeros((BLOCK_M, 128), tl.float32)
+    # Scales are loaded a step ahead: nothing else hides their latency.
+    next_x_scale = tl.load(x_scales)
+    next_gate_scale = tl.load(gate_scales)
+    next_up_scale = tl.load(up_scales)
+    for k in range(G):
+        x_scale, gate_scale, up_scale = next_x_scale, next_gate_scale, next_up_scale
+        ahead = tl.minimum(k + 1, G - 1)
+        next_x_scale = tl.load(x_scales + ahead)
+        next_gate_scale = tl.load(gate_scales + ahead)
+        next_up_scale = tl.load(up_scales + ahead)
+        x = tl.load(x_ptrs + k * BLOCK_K, mask=is_row[:, None], other=0.0)
+        gate_weight = weight_desc.load([gate_row, k * BLOCK_K])
+        up_weight = weight_desc.load([gate_row + F, k * BLOCK_K])
+        gate += tl.dot(x, gate_weight.T) * (x_scale * gate_scale)[:, None]
+        up += tl.dot(x, up_weight.T) * (x_scale * up_scale)[:, None]
+    values, scale = quantize_group(gate * tl.sigmoid(gate) * up)
+    columns = column * 128 + tl.arange(0, 128)
+    tl.store(h_ptr + rows.to(tl.int64)[:, None] * F + columns[None, :], values, mask=is_row[:, None])
+    tl.store(h_scale_ptr + rows[:, None] * H + column, scale, mask=is_row[:, None])
 
 
 @triton.jit
@@ -256,6 +260,7 @@ def _down_kernel(
     h_ptr: tl.tensor,
     h_scale_ptr: tl.tensor,
     weight_desc: tl.tensor,
+    wide_desc: tl.tensor,
     weight_scale_ptr: tl.tensor,
     out_ptr: tl.tensor,
     tile_ptr: tl.tensor,
@@ -265,41 +270,69 @@ def _down_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
+    REST: tl.constexpr,
+) -> None:
+    expert, start, end, column = find_tile(tile_ptr, D // BLOCK_N, FIELDS)
+    if expert >= 0:
+        if end - start <= REST:
+            down_few_tile(
+                h_ptr, h_scale_ptr, wide_desc, weight_scale_ptr, out_ptr,
+                expert, start, end, column, D, F, BLOCK_N, REST, BLOCK_K,
+            )  # fmt: skip
+        else:
+            _down_tile(
+                h_ptr, h_scale_ptr, weight_desc, weight_scale_ptr, out_ptr,
+                expert, start, end, column, D, F, BLOCK_M, BLOCK_N, BLOCK_K,
+            )  # fmt: skip
+
+
+@triton.jit
+def _down_tile(
+    h_ptr: tl.tensor,
+    h_scale_ptr: tl.tensor,
+    weight_desc: tl.tensor,
+    weight_scale_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    expert: tl.tensor,
+    start: tl.tensor,
+    end: tl.tensor,
+    column: tl.tensor,
+    D: tl.constexpr,
+    F: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
 ) -> None:
     """One or two blocks of 128 columns."""
     G: tl.constexpr = D // 128
     H: tl.constexpr = F // BLOCK_K
-    expert, start, end, column = find_tile(tile_ptr, (D + BLOCK_N - 1) // BLOCK_N, FIELDS)
-    if expert >= 0:
-        rows = start + tl.arange(0, BLOCK_M)
-        is_row = rows < end
-        inner = tl.arange(0, BLOCK_K)
-        h_ptrs = h_ptr + rows.to(tl.int64)[:, None] * F + inner[None, :]
-        h_scales = h_scale_ptr + tl.where(is_row, rows, 0) * H
-        block = column * (BLOCK_N // 128)
-        weight_row = expert * D + column * BLOCK_N
-        scales = weight_scale_ptr + (expert.to(tl.int64) * G + block) * H
-        second_scales = weight_scale_ptr + (expert.to(tl.int64) * G + tl.minimum(block + 1, G - 1)) * H
-        out = tl.zeros((BLOCK_M, 128), tl.float32)
-        second = tl.zeros((BLOCK_M, 128), tl.float32)
-        next_h_scale = tl.load(h_scales)
-        next_scale = tl.load(scales)
-        next_second_scale = tl.load(second_scales)
-        for k in range(H):
-            h_scale, scale, second_scale = next_h_scale, next_scale, next_second_scale
-            ahead = tl.minimum(k + 1, H - 1)
-            next_h_scale = tl.load(h_scales + ahead)
-            next_scale = tl.load(scales + ahead)
-            next_second_scale = tl.load(second_scales + ahead)
-            h = tl.load(h_ptrs + k * BLOCK_K, mask=is_row[:, None], other=0.0)
-            weight = weight_desc.load([weight_row, k * BLOCK_K])
-            out += tl.dot(h, weight.T) * (h_scale * scale)[:, None]
-            if BLOCK_N == 256:
-                weight = weight_desc.load([weight_row + 128, k * BLOCK_K])
-                second += tl.dot(h, weight.T) * (h_scale * second_scale)[:, None]
-        columns = column * BLOCK_N + tl.arange(0, 128)
-        out_ptrs = out_ptr + rows.to(tl.int64)[:, None] * D + columns[None, :]
-        tl.store(out_ptrs, out.to(out_ptr.dtype.element_ty), mask=is_row[:, None])
+    rows = start + tl.arange(0, BLOCK_M)
+    is_row = rows < end
+    inner = tl.arange(0, BLOCK_K)
+    h_ptrs = h_ptr + rows.to(tl.int64)[:, None] * F + inner[None, :]
+    h_scales = h_scale_ptr + tl.where(is_row, rows, 0) * H
+    weight_row = expert * D + column * BLOCK_N
+    scales = weight_scale_ptr + (expert.to(tl.int64) * G + column * (BLOCK_N // 128)) * H
+    second_scales = scales + (BLOCK_N // 256) * H
+    out = tl.zeros((BLOCK_M, 128), tl.float32)
+    second = tl.zeros((BLOCK_M, 128), tl.float32)
+    next_h_scale = tl.load(h_scales)
+    next_scale = tl.load(scales)
+    next_second_scale = tl.load(second_scales)
+    for k in range(H):
+        h_scale, scale, second_scale = next_h_scale, next_scale, next_second_scale
+        ahead = tl.minimum(k + 1, H - 1)
+        next_h_scale = tl.load(h_scales + ahead)
+        next_scale = tl.load(scales + ahead)
+        next_second_scale = tl.load(second_scales + ahead)
+        h = tl.load(h_ptrs + k * BLOCK_K, mask=is_row[:, None], other=0.0)
+        weight = weight_desc.load([weight_row, k * BLOCK_K])
+        out += tl.dot(h, weight.T) * (h_scale * scale)[:, None]
         if BLOCK_N == 256:
-            is_out = is_row[:, None] & (columns + 128 < D)[None, :]
-            tl.store(out_ptrs + 128, second.to(out_ptr.dtype.element_ty), mask=is_out)
+            weight = weight_desc.load([weight_row + 128, k * BLOCK_K])
+            second += tl.dot(h, weight.T) * (h_scale * second_scale)[:, None]
+    columns = column * BLOCK_N + tl.arange(0, 128)
+    out_ptrs = out_ptr + rows.to(tl.int64)[:, None] * D + columns[None, :]
+    tl.store(out_ptrs, out.to(out_ptr.dtype.element_ty), mask=is_row[:, None])
+    if BLOCK_N == 256:
+        tl.store(out_ptrs + 128, second.to(out_ptr.dtype.element_ty), mask=is_row[:, None])

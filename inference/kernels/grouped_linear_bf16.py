@@ -10,7 +10,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inference.kernels.grouped_linear import check_tiles, find_tile, used_tiles
+from inference.kernels.expert_tiles import check_tiles, find_tile, used_tiles
 from inference.kernels.launch import Config
 from inference.kernels.permute import Permutation
 

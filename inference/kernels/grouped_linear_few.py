@@ -14,28 +14,32 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from inference.kernels.e4m3 import quantize_group
-from inference.kernels.grouped_linear import check_products, check_sizes, check_tiles, find_tile
+from inference.kernels.expert_tiles import check_products, check_sizes, check_tiles, find_tile
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation
 from inference.quantization import FP8_BLOCK
 
+
+def _gate_up_config(block_n: int, num_warps: int, num_stages: int) -> Config:
+    return Config({"BLOCK_N": block_n, "BLOCK_K": 128}, num_warps=num_warps, num_stages=num_stages)
+
+
+def _down_config(block_m: int, block_n: int, num_warps: int, num_stages: int) -> Config:
+    blocks = {"BLOCK_M": block_m, "BLOCK_N": block_n, "BLOCK_K": 128}
+    return Config(blocks, num_warps=num_warps, num_stages=num_stages)
+
+
 GATE_UP = (
-    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=3),  # two programs a multiprocessor
-    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=2),
-    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=4),
-    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=6),
-    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=8, num_stages=3),
-    Config({"BLOCK_N": 16, "BLOCK_K": 128}, num_warps=8, num_stages=6),
-    Config({"BLOCK_N": 32, "BLOCK_K": 128}, num_warps=8, num_stages=3),
+    _gate_up_config(16, 4, 6),
+    _gate_up_config(16, 8, 6),
+    _gate_up_config(16, 4, 3),
+    _gate_up_config(32, 8, 6),
 )
 DOWN = (
-    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=3),
-    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=6),
-    Config({"BLOCK_M": 64, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=4),
-    Config({"BLOCK_M": 64, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=4, num_stages=6),
-    Config({"BLOCK_M": 128, "BLOCK_N": 16, "BLOCK_K": 128}, num_warps=8, num_stages=4),
-    Config({"BLOCK_M": 128, "BLOCK_N": 32, "BLOCK_K": 128}, num_warps=4, num_stages=4),
+    _down_config(64, 16, 4, 6),
+    _down_config(128, 16, 4, 6),
+    _down_config(64, 16, 4, 8),
+    _down_config(128, 32, 4, 4),
 )
 
 
@@ -129,23 +133,63 @@ def _gate_up_few_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ) -> None:
-    """128 gate rows and the 128 up rows beside them: one group of the result."""
+    expert, start, end, column = find_tile(tile_ptr, F // 128, FIELDS)
+    if expert >= 0:
+        gate_up_few_tile(
+            x_ptr, x_scale_ptr, weight_desc, weight_desc, weight_scale_ptr, h_ptr, h_scale_ptr, token_ptr,
+            expert, start, end, column, D, F, BLOCK_N, BLOCK_K, False,
+        )  # fmt: skip
+
+
+@triton.jit
+def gate_up_few_tile(
+    x_ptr: tl.tensor,
+    x_scale_ptr: tl.tensor,
+    weight_desc: tl.tensor,
+    pair_desc: tl.tensor,
+    weight_scale_ptr: tl.tensor,
+    h_ptr: tl.tensor,
+    h_scale_ptr: tl.tensor,
+    token_ptr: tl.tensor,
+    expert: tl.tensor,
+    start: tl.tensor,
+    end: tl.tensor,
+    column: tl.tensor,
+    D: tl.constexpr,
+    F: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+    PAIR: tl.constexpr,
+) -> None:
+    """128 gate rows and the 128 up rows beside them: one group of the result. PAIR: as one product of 256 rows."""
     H: tl.constexpr = F // 128
     G: tl.constexpr = D // BLOCK_K
-    expert, start, end, column = find_tile(tile_ptr, H, FIELDS)
-    if expert >= 0:
-        rows = start + tl.arange(0, BLOCK_N)
-        is_row = rows < end
-        tokens = tl.load(token_ptr + rows, mask=is_row, other=0)
-        inner = tl.arange(0, BLOCK_K)
-        x_ptrs = x_ptr + tokens.to(tl.int64)[None, :] * D + inner[:, None]
-        x_scales = x_scale_ptr + tokens * G
+    rows = start + tl.arange(0, BLOCK_N)
+    is_row = rows < end
+    tokens = tl.load(token_ptr + rows, mask=is_row, other=0)
+    inner = tl.arange(0, BLOCK_K)
+    x_ptrs = x_ptr + tokens.to(tl.int64)[None, :] * D + inner[:, None]
+    x_scales = x_scale_ptr + tokens * G
+    gate_scales = weight_scale_ptr + (expert.to(tl.int64) * (2 * H) + column) * G
+    next_x_scale = tl.load(x_scales)
+    if PAIR:
+        scales = gate_scales + tl.arange(0, 256) // 128 * (H * G)
+        both = tl.zeros((256, BLOCK_N), tl.float32)
+        next_scale = tl.load(scales)
+        for k in range(G):
+            x_scale, scale = next_x_scale, next_scale
+            ahead = tl.minimum(k + 1, G - 1)
+            next_x_scale = tl.load(x_scales + ahead)
+            next_scale = tl.load(scales + ahead)
+            x = tl.load(x_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
+            weight = tl.reshape(pair_desc.load([expert * 2, column * 128, k * BLOCK_K]), (256, BLOCK_K))
+            both += tl.dot(weight, x) * (scale[:, None] * x_scale[None, :])
+        gate, up = tl.split(tl.permute(tl.reshape(both, (2, 128, BLOCK_N)), (2, 1, 0)))
+    else:
         gate_row = expert * (2 * F) + column * 128
-        gate_scales = weight_scale_ptr + (expert.to(tl.int64) * (2 * H) + column) * G
         up_scales = gate_scales + H * G
         gate = tl.zeros((128, BLOCK_N), tl.float32)
         up = tl.zeros((128, BLOCK_N), tl.float32)
-        next_x_scale = tl.load(x_scales)
         next_gate_scale = tl.load(gate_scales)
         next_up_scale = tl.load(up_scales)
         for k in range(G):
@@ -159,10 +203,12 @@ def _gate_up_few_kernel(
             up_weight = weight_desc.load([gate_row + F, k * BLOCK_K])
             gate += tl.dot(gate_weight, x) * (x_scale * gate_scale)[None, :]
             up += tl.dot(up_weight, x) * (x_scale * up_scale)[None, :]
-        values, scale = quantize_group(tl.trans(gate * tl.sigmoid(gate) * up))
-        columns = column * 128 + tl.arange(0, 128)
-        tl.store(h_ptr + rows.to(tl.int64)[:, None] * F + columns[None, :], values, mask=is_row[:, None])
-        tl.store(h_scale_ptr + rows[:, None] * H + column, scale, mask=is_row[:, None])
+        gate = tl.trans(gate)
+        up = tl.trans(up)
+    values, scale = quantize_group(gate * tl.sigmoid(gate) * up)
+    columns = column * 128 + tl.arange(0, 128)
+    tl.store(h_ptr + rows.to(tl.int64)[:, None] * F + columns[None, :], values, mask=is_row[:, None])
+    tl.store(h_scale_ptr + rows[:, None] * H + column, scale, mask=is_row[:, None])
 
 
 @triton.jit
@@ -180,27 +226,53 @@ def _down_few_kernel(
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
 ) -> None:
-    G: tl.constexpr = D // 128
-    H: tl.constexpr = F // BLOCK_K
     expert, start, end, column = find_tile(tile_ptr, D // BLOCK_M, FIELDS)
     if expert >= 0:
-        rows = start + tl.arange(0, BLOCK_N)
-        is_row = rows < end
-        inner = tl.arange(0, BLOCK_K)
-        h_ptrs = h_ptr + rows.to(tl.int64)[None, :] * F + inner[:, None]
-        h_scales = h_scale_ptr + tl.where(is_row, rows, 0) * H
-        weight_scales = weight_scale_ptr + (expert.to(tl.int64) * G + column * BLOCK_M // 128) * H
-        out = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
-        next_h_scale = tl.load(h_scales)
-        next_weight_scale = tl.load(weight_scales)
-        for k in range(H):
-            h_scale, weight_scale = next_h_scale, next_weight_scale
-            ahead = tl.minimum(k + 1, H - 1)
-            next_h_scale = tl.load(h_scales + ahead)
-            next_weight_scale = tl.load(weight_scales + ahead)
-            h = tl.load(h_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
-            weight = weight_desc.load([expert * D + column * BLOCK_M, k * BLOCK_K])
-            out += tl.dot(weight, h) * (h_scale * weight_scale)[None, :]
-        columns = column * BLOCK_M + tl.arange(0, BLOCK_M)
-        out_ptrs = out_ptr + rows.to(tl.int64)[:, None] * D + columns[None, :]
-        tl.store(out_ptrs, tl.trans(out).to(out_ptr.dtype.element_ty), mask=is_row[:, None])
+        down_few_tile(
+            h_ptr, h_scale_ptr, weight_desc, weight_scale_ptr, out_ptr,
+            expert, start, end, column, D, F, BLOCK_M, BLOCK_N, BLOCK_K,
+        )  # fmt: skip
+
+
+@triton.jit
+def down_few_tile(
+    h_ptr: tl.tensor,
+    h_scale_ptr: tl.tensor,
+    weight_desc: tl.tensor,
+    weight_scale_ptr: tl.tensor,
+    out_ptr: tl.tensor,
+    expert: tl.tensor,
+    start: tl.tensor,
+    end: tl.tensor,
+    column: tl.tensor,
+    D: tl.constexpr,
+    F: tl.constexpr,
+    BLOCK_M: tl.constexpr,
+    BLOCK_N: tl.constexpr,
+    BLOCK_K: tl.constexpr,
+) -> None:
+    """BLOCK_M rows of the weight: half a block, one, or two."""
+    G: tl.constexpr = D // 128
+    H: tl.constexpr = F // BLOCK_K
+    rows = start + tl.arange(0, BLOCK_N)
+    is_row = rows < end
+    inner = tl.arange(0, BLOCK_K)
+    h_ptrs = h_ptr + rows.to(tl.int64)[None, :] * F + inner[:, None]
+    h_scales = h_scale_ptr + tl.where(is_row, rows, 0) * H
+    scales = weight_scale_ptr + (expert.to(tl.int64) * G + column * BLOCK_M // 128) * H
+    if BLOCK_M > 128:
+        scales = scales + tl.arange(0, BLOCK_M)[:, None] // 128 * H
+    out = tl.zeros((BLOCK_M, BLOCK_N), tl.float32)
+    next_h_scale = tl.load(h_scales)
+    next_scale = tl.load(scales)
+    for k in range(H):
+        h_scale, scale = next_h_scale, next_scale
+        ahead = tl.minimum(k + 1, H - 1)
+        next_h_scale = tl.load(h_scales + ahead)
+        next_scale = tl.load(scales + ahead)
+        h = tl.load(h_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
+        weight = weight_desc.load([expert * D + column * BLOCK_M, k * BLOCK_K])
+        out += tl.dot(weight, h) * (h_scale[None, :] * scale)
+    columns = column * BLOCK_M + tl.arange(0, BLOCK_M)
+    out_ptrs = out_ptr + rows.to(tl.int64)[:, None] * D + columns[None, :]
+    tl.store(out_ptrs, tl.trans(out).to(out_ptr.dtype.element_ty), mask=is_row[:, None])

@@ -18,10 +18,10 @@ from inference.kernels.launch import Config
 
 TILE_FIELDS = 8  # five of them used: expert, first row, end row, the expert's first tile, the expert's tiles
 CONFIGS = (
-    Config({"STEP": 32, "STEPS": 16}, num_warps=8),
-    Config({"STEP": 32, "STEPS": 8}, num_warps=8),
-    Config({"STEP": 64, "STEPS": 8}, num_warps=8),
     Config({"STEP": 32, "STEPS": 8}, num_warps=4),
+    Config({"STEP": 32, "STEPS": 4}, num_warps=4),
+    Config({"STEP": 16, "STEPS": 8}, num_warps=4),
+    Config({"STEP": 32, "STEPS": 8}, num_warps=8),
 )
 
 

@@ -41,8 +41,9 @@ def full(tokens: int, device: torch.device) -> Problem:
     x_TD = torch.randn(tokens, HIDDEN, device=device).to(BF16)
     weight_ED = (torch.randn(EXPERTS, HIDDEN, device=device) * HIDDEN**-0.5).to(BF16)
     bias_E = torch.randn(EXPERTS, device=device) / 10
+    counters = torch.zeros(tokens, dtype=torch.int32, device=device)
     return Problem(
-        replayed(lambda config: choose_experts(x_TD, weight_ED, bias_E, CHOICE, config=config)),
+        replayed(lambda config: choose_experts(x_TD, weight_ED, bias_E, CHOICE, counters=counters, config=config)),
         flops=2 * tokens * EXPERTS * HIDDEN,
         num_bytes=2 * (x_TD.numel() + weight_ED.numel()) + 8 * tokens * (CHOICE.num_chosen + CHOICE.num_shared),
         rivals={"logits alone": lambda: x_TD @ weight_ED.T},

@@ -25,7 +25,8 @@ from inference.bench.gpu.routed import (
 )
 from inference.kernels import grouped_linear as many
 from inference.kernels import grouped_linear_few as few
-from inference.kernels.grouped_linear import dequantize_groups, down, gate_up, plain_down, plain_gate_up
+from inference.kernels.expert_tiles import dequantize_groups
+from inference.kernels.grouped_linear import down, gate_up, plain_down, plain_gate_up
 from inference.kernels.grouped_linear_few import down_few, gate_up_few
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation, plain_permute

@@ -12,9 +12,10 @@ from inference.bench.gpu.case import relative_error
 from inference.bench.gpu.routed import small_weights
 from inference.kernels import grouped_linear, grouped_linear_few
 from inference.kernels.combine import combine
+from inference.kernels.expert_tiles import dequantize_groups
 from inference.kernels.fp8_linear import few_config, fp8_linear, plain_fp8_linear
 from inference.kernels.gate import Choice, choose_experts
-from inference.kernels.grouped_linear import dequantize_groups, down, gate_up
+from inference.kernels.grouped_linear import down, gate_up
 from inference.kernels.grouped_linear_bf16 import down_bf16, gate_up_bf16
 from inference.kernels.grouped_linear_few import down_few, gate_up_few
 from inference.kernels.permute import permute
