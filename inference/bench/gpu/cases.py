@@ -22,6 +22,8 @@ MODULES: tuple[str, ...] = (  # of inference.bench.gpu, each with a tuple CASES
     "grouped_linear",
     "grouped_linear_bf16",
     "fp8_linear",
+    "wide_experts",
+    "index_pages",
 )
 
 
