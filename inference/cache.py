@@ -60,6 +60,14 @@ class PagedCache:
         latent.index_copy_(0, slots_T, latent_TGW.to(latent.dtype))
         index.index_copy_(0, slots_T, index_TJ.to(index.dtype))
 
+    def latent_pages(self, layer: int) -> Tensor:
+        """A view by slots, (slots, G, W)."""
+        return self.latent_LNBGW[layer].flatten(0, 1)
+
+    def index_pages(self, layer: int) -> Tensor | None:
+        """A view by slots, (slots, J); None where a slot's key is not in one place."""
+        return self.index_LNBJ[layer].flatten(0, 1)
+
     def read_latents(self, layer: int, blocks: Blocks, length: int) -> Tensor:
         """The first `length` tokens of a sequence, gathered by whole blocks: (length, G, W)."""
         return _read(self.latent_LNBGW[layer], blocks, length)

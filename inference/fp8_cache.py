@@ -58,6 +58,13 @@ class Fp8PagedCache(PagedCache):
         keys_NBJ[blocks_T, offsets_T] = _bytes(keys.flatten(1))
         scales_NB4[blocks_T, offsets_T] = _bytes(key_scale)
 
+    def latent_pages(self, layer: int) -> Tensor:
+        """A view by slots, uint8 (slots, Y)."""
+        return self.latent_LNBY[layer].flatten(0, 1)
+
+    def index_pages(self, layer: int) -> Tensor | None:
+        return None
+
     def read_latents(self, layer: int, blocks: Blocks, length: int) -> Tensor:
         return self._unpack(self.latent_LNBY[layer][blocks].flatten(0, 1)[:length])
 

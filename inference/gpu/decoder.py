@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,12 +25,13 @@ from inference.engine import LaunchedStep
 from inference.gpu.attention import PlainPages
 from inference.gpu.sampling import RowParams, can_sample, sample_rows
 from inference.model import Model
-from inference.model.attention import PagedAttention
 from inference.sampler import noise_key, signed
 from inference.scheduler import Chunk
 from inference.sequence import Sequence as TokenSequence
 
 logger = logging.getLogger(__name__)
+
+By = Literal["auto", "plain", "kernels"]  # computes a step
 
 NARROWEST = 8  # blocks; each next width has four times as many
 # The numbers of a row before its block table; keys are two of them, temperatures their bits.
@@ -73,12 +74,13 @@ class RowDecoder:
         spare_block: int,
         max_num_seqs: int,
         max_model_len: int,
-        attention: PagedAttention | None = None,
+        by: By = "auto",
     ) -> None:
         """`spare_block` is the cache's and nobody else's: rows that fill a step up write there."""
-        self._model, self._cache, self._attention = model, cache, attention or PlainPages()
+        self._model, self._cache = model, cache
         self._batches = sizes(1, max_num_seqs, 2)
         self._widths = sizes(NARROWEST, -(-max_model_len // cache.block_size), 4)
+        self._forward = choose_forward(model, cache, max_model_len, self._batches[-1], by)
         self._spare_block = spare_block
         self._graphs: dict[_Shape, _Graph] = {}
         self._pool: Any = torch.cuda.graph_pool_handle() if model.device.type == "cuda" else None
@@ -184,7 +186,7 @@ class RowDecoder:
             is_real_S=rows_SF[:, IS_REAL] > 0,
             is_sparse=is_sparse,
         )
-        self._logits_SV[: len(rows_SF)] = self._model.decode(rows, self._cache, self._attention)
+        self._logits_SV[: len(rows_SF)] = self._forward(rows)
 
     def _launched(self, chunks: Sequence[Chunk], logits_SV: Tensor) -> Launched:
         tokens_S = self._read[self._turn]
@@ -195,6 +197,30 @@ class RowDecoder:
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
         return Launched({chunk.sequence: row for row, chunk in enumerate(chunks)}, logits_SV, tokens_S, event)
+
+
+def choose_forward(
+    model: Model, cache: PagedCache, max_model_len: int, max_rows: int, by: By
+) -> Callable[[Rows], Tensor]:
+    """How a step is computed: by kernels where they can and a card is there, else in plain PyTorch.
+
+    ValueError where kernels were asked for and cannot.
+    """
+
+    def plain(rows: Rows) -> Tensor:
+        return model.decode(rows, cache, PlainPages())
+
+    if by == "plain" or (by == "auto" and model.device.type != "cuda"):
+        return plain
+    try:
+        from inference.gpu.forward import KernelForward  # triton: only where a card, or its interpreter, computes
+
+        return KernelForward(model, cache, max_model_len, max_rows)
+    except (ValueError, ImportError) as error:  # PyTorch can be without triton
+        if by == "kernels":
+            raise
+        logger.info("no kernels for decode steps: %s", error)
+        return plain
 
 
 class _Graph:

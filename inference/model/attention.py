@@ -177,37 +177,37 @@ class Attention:
         key = tensor("kv_a_proj_with_mqa.weight")
         index_key = tensor("indexer.wk.weight")
         # Everything that reads x in one product: one [1,576]x[576,1024] instead of three, 120 -> 50 us.
-        self._input = Linear(torch.cat((query, key, index_key)), products)
-        self._input_widths = [len(query), groups * rank, groups * config.qk_rope_head_dim, len(index_key)]
-        self._query_norm: RMSNorm | None = None
+        self.input = Linear(torch.cat((query, key, index_key)), products)
+        self.input_widths = [len(query), groups * rank, groups * config.qk_rope_head_dim, len(index_key)]
+        self.query_norm: RMSNorm | None = None
         if config.q_lora_rank is not None:
-            self._query_norm = RMSNorm(tensor("q_a_layernorm.weight"), config.rms_norm_eps)
-            self._query_b = Linear(tensor("q_b_proj.weight"), products)
-        self._latent_norm: RMSNorm | None = None
+            self.query_norm = RMSNorm(tensor("q_a_layernorm.weight"), config.rms_norm_eps)
+            self.query_b = Linear(tensor("q_b_proj.weight"), products)
+        self.latent_norm: RMSNorm | None = None
         if config.kv_latent_norm:
-            self._latent_norm = RMSNorm(tensor("kv_a_layernorm.weight"), config.rms_norm_eps)
+            self.latent_norm = RMSNorm(tensor("kv_a_layernorm.weight"), config.rms_norm_eps)
         kv_b_HXR = torch.unflatten(tensor("kv_b_proj.weight"), 0, (heads, -1))
         value_up_HVR = kv_b_HXR[:, nope:]
-        self._key_up_HNR = kv_b_HXR[:, :nope].clone()
-        self._value_up_HVR: Tensor | None = None
+        self.key_up_HNR = kv_b_HXR[:, :nope].clone()
+        self.value_up_HVR: Tensor | None = None
         output = tensor("o_proj.weight")
         if rank <= config.v_head_dim and not self._fp8:
             # The value half of kv_b folds into o_proj without making it larger; FP8 rounds between the two.
             output = fold(torch.unflatten(output, 1, (heads, -1)), value_up_HVR)
         else:
-            self._value_up_HVR = value_up_HVR.clone()
-        self._output = Linear(output, products)
-        self._expand_from = _expand_from(config) if self._value_up_HVR is not None else math.inf
-        self._indexer = Indexer(config, lambda name: tensor(f"indexer.{name}"), products)
+            self.value_up_HVR = value_up_HVR.clone()
+        self.output = Linear(output, products)
+        self._expand_from = _expand_from(config) if self.value_up_HVR is not None else math.inf
+        self.indexer = Indexer(config, lambda name: tensor(f"indexer.{name}"), products)
 
     def __call__(self, x_TD: Tensor, step: Step | RowStep, cache: PagedCache) -> Tensor:
         """x_TD is normalised and in the model's type; returns (T, D) in the same type."""
         config = self._config
-        query_TX, latent, rotary, index_key_TJ = torch.split(self._input(x_TD), self._input_widths, dim=-1)
+        query_TX, latent, rotary, index_key_TJ = torch.split(self.input(x_TD), self.input_widths, dim=-1)
         query_source_TX = x_TD
-        if self._query_norm is not None:
-            query_source_TX = self._query_norm(query_TX).to(x_TD.dtype)
-            query_TX = self._query_b(query_source_TX)
+        if self.query_norm is not None:
+            query_source_TX = self.query_norm(query_TX).to(x_TD.dtype)
+            query_TX = self.query_b(query_source_TX)
         query_THX = torch.unflatten(query_TX, -1, (config.num_attention_heads, config.qk_head_dim))
         query_nope_THN, query_rotary_THP = torch.split(
             query_THX, [config.qk_nope_head_dim, config.qk_rope_head_dim], dim=-1
@@ -215,24 +215,24 @@ class Attention:
         query_rotary_THP = rotate_neighbours(query_rotary_THP, step.rope)
 
         latent_TGR = torch.unflatten(latent, -1, (config.num_latent_groups, -1))
-        if self._latent_norm is not None:
-            latent_TGR = self._latent_norm(latent_TGR).to(x_TD.dtype)
+        if self.latent_norm is not None:
+            latent_TGR = self.latent_norm(latent_TGR).to(x_TD.dtype)
         if self._fp8:  # in production the cache is FP8; prefill must read what decode will
             latent_TGR = round_groups(latent_TGR)
         rotary_TGP = rotate_neighbours(torch.unflatten(rotary, -1, (config.num_latent_groups, -1)), step.rope)
-        index_keys_TJ = self._indexer.keys(index_key_TJ, step.rope)
+        index_keys_TJ = self.indexer.keys(index_key_TJ, step.rope)
         cache.write(self._layer, step.slots_T, torch.cat((latent_TGR, rotary_TGP), dim=-1), index_keys_TJ)
         query = Query(query_nope_THN, query_rotary_THP)
         if step.is_sparse:
-            query.index_TIJ = self._indexer.queries(query_source_TX, step.rope)
-            query.index_weights_TI = self._indexer.head_weights(x_TD)
+            query.index_TIJ = self.indexer.queries(query_source_TX, step.rope)
+            query.index_weights_TI = self.indexer.head_weights(x_TD)
         if isinstance(step, RowStep):
-            return self._output(self._attend_rows(query, step, cache).flatten(1))
-        return self._output(self._attend_spans(query, step, cache).flatten(1))
+            return self.output(self._attend_rows(query, step, cache).flatten(1))
+        return self.output(self._attend_spans(query, step, cache).flatten(1))
 
     def _attend_rows(self, query: Query, step: RowStep, cache: PagedCache) -> Tensor:
         query_SHX = self._absorb(query.nope_THN, query.rotary_THP)
-        return self._value_up(step.attention.attend(self._layer, query_SHX, query, step.rows, cache, self._config))
+        return self.value_up(step.attention.attend(self._layer, query_SHX, query, step.rows, cache, self._config))
 
     def _attend_spans(self, query: Query, step: Step, cache: PagedCache) -> Tensor:
         """(T, H, R) where the output is folded, else (T, H, V)."""
@@ -280,7 +280,7 @@ class Attention:
                 scale=config.softmax_scale,
             )
             outputs.append(out_TGHR.flatten(1, 2))
-        return self._value_up(outputs[0] if len(outputs) == 1 else torch.cat(outputs))
+        return self.value_up(outputs[0] if len(outputs) == 1 else torch.cat(outputs))
 
     def _index_scores(self, query: Query, chunk: Chunk, span: Span, cache: PagedCache) -> Tensor:
         """fp32 (rows, length): -inf where a row does not see."""
@@ -293,11 +293,11 @@ class Attention:
         """Queries over latent and rotary key, (T, H, R + P), or over the rotary key alone, (T, H, P)."""
         if self._config.qk_nope_head_dim == 0:
             return query_rotary_THP
-        latent_THR = torch.einsum("thn,hnr->thr", query_nope_THN, self._key_up_HNR)
+        latent_THR = torch.einsum("thn,hnr->thr", query_nope_THN, self.key_up_HNR)
         return torch.cat((latent_THR, query_rotary_THP), dim=-1)
 
-    def _value_up(self, out_THR: Tensor) -> Tensor:
-        return out_THR if self._value_up_HVR is None else torch.einsum("thr,hvr->thv", out_THR, self._value_up_HVR)
+    def value_up(self, out_THR: Tensor) -> Tensor:
+        return out_THR if self.value_up_HVR is None else torch.einsum("thr,hvr->thv", out_THR, self.value_up_HVR)
 
     def _absorbed(
         self,
@@ -313,7 +313,7 @@ class Attention:
             cached_GCW[..., cached_GCW.shape[-1] - query_THX.shape[-1] :],
             cached_GCW[..., : self._config.kv_lora_rank],
         )
-        return self._value_up(self._softmax_average(query_THX, key_GCX, value_GCR, visible_TC, causal))
+        return self.value_up(self._softmax_average(query_THX, key_GCX, value_GCR, visible_TC, causal))
 
     def _expanded(
         self,
@@ -328,9 +328,9 @@ class Attention:
         latent_GCR = cached_CGW[..., : config.kv_lora_rank].transpose(0, 1)
         rotary_HCP = cached_CGW[..., config.kv_lora_rank :].transpose(0, 1).repeat_interleave(per_group, dim=0)
         latent_HCR = latent_GCR.repeat_interleave(per_group, dim=0)
-        key_HCX = torch.cat((latent_HCR @ self._key_up_HNR.transpose(1, 2), rotary_HCP), dim=-1)
-        assert self._value_up_HVR is not None
-        value_HCV = latent_HCR @ self._value_up_HVR.transpose(1, 2)
+        key_HCX = torch.cat((latent_HCR @ self.key_up_HNR.transpose(1, 2), rotary_HCP), dim=-1)
+        assert self.value_up_HVR is not None
+        value_HCV = latent_HCR @ self.value_up_HVR.transpose(1, 2)
         query_THX = torch.cat((query_nope_THN, query_rotary_THP), dim=-1)
         return self._softmax_average(query_THX, key_HCX, value_HCV, visible_TC, causal)
 

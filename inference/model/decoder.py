@@ -33,9 +33,9 @@ class DecoderLayer:
         ranks: Ranks = ALONE,
     ) -> None:
         self._ranks = ranks
-        self._attention_norm = RMSNorm(tensor("input_layernorm.weight"), config.rms_norm_eps)
-        self._mlp_norm = RMSNorm(tensor("post_attention_layernorm.weight"), config.rms_norm_eps)
-        self._attention = Attention(config, layer, lambda name: tensor(f"self_attn.{name}"), products)
+        self.attention_norm = RMSNorm(tensor("input_layernorm.weight"), config.rms_norm_eps)
+        self.mlp_norm = RMSNorm(tensor("post_attention_layernorm.weight"), config.rms_norm_eps)
+        self.attention = Attention(config, layer, lambda name: tensor(f"self_attn.{name}"), products)
         self.mlp: DenseMLP | MoE
         if config.is_dense(layer):
             gate, up, down = (tensor(f"mlp.{part}_proj.weight") for part in ("gate", "up", "down"))
@@ -47,9 +47,9 @@ class DecoderLayer:
         self, hidden_TD: Tensor, step: Step | RowStep, cache: PagedCache, dtype: torch.dtype
     ) -> tuple[Tensor, Tensor | None]:
         """Updates hidden_TD, fp32, in place; returns it and the experts each token chose (None in a dense layer)."""
-        attended_TD = self._attention(self._attention_norm(hidden_TD).to(dtype), step, cache)
+        attended_TD = self.attention(self.attention_norm(hidden_TD).to(dtype), step, cache)
         hidden_TD.add_(self._ranks.sum(attended_TD))
-        normed_TD = self._mlp_norm(hidden_TD)
+        normed_TD = self.mlp_norm(hidden_TD)
         if isinstance(self.mlp, DenseMLP):
             return hidden_TD.add_(self._ranks.sum(self.mlp(normed_TD.to(dtype)))), None
         out_TD, ids_TK = self.mlp(normed_TD.to(dtype), normed_TD, in_any_case=isinstance(step, RowStep))
@@ -77,12 +77,12 @@ class Model:
         embedding = tensor("model.embed_tokens.weight")
         self.dtype, self.device = embedding.dtype, embedding.device
         self._products: Products = "fp8" if arithmetic == "reference" else "int8" if int8 else "plain"
-        self._head = Head(embedding if config.tie_word_embeddings else tensor("lm_head.weight"), self._products)
+        self.head = Head(embedding if config.tie_word_embeddings else tensor("lm_head.weight"), self._products)
         # The fp32 rows of a tied head, rounded back, are the embedding exactly: one copy does.
-        head_VD = self._head.weight_VD
-        self._embedding_VD = head_VD if config.tie_word_embeddings and head_VD is not None else embedding
-        self._norm = RMSNorm(tensor("model.norm.weight"), config.rms_norm_eps)
-        self._rope = Rope(config, self.device)
+        head_VD = self.head.weight_VD
+        self.embedding_VD = head_VD if config.tie_word_embeddings and head_VD is not None else embedding
+        self.norm = RMSNorm(tensor("model.norm.weight"), config.rms_norm_eps)
+        self.rope = Rope(config, self.device)
         self.layers = [
             DecoderLayer(config, layer, partial(layer_tensor, tensor, layer), self._products, ranks)
             for layer in range(config.num_hidden_layers)
@@ -94,13 +94,18 @@ class Model:
         )
 
     @property
+    def is_exact(self) -> bool:
+        """Whether products read activations and weights as they are."""
+        return self._products == "plain"
+
+    @property
     def can_draft(self) -> bool:
         return self._draft is not None
 
     @torch.inference_mode()
     def forward(self, batch: Batch, cache: PagedCache) -> Tensor:
         """Writes the step's tokens into the cache; returns fp32 logits (L, vocab)."""
-        step = plan_step(self.config, batch, self._rope.factors(batch.positions_T), cache.block_size, self.dtype)
+        step = plan_step(self.config, batch, self.rope.factors(batch.positions_T), cache.block_size, self.dtype)
         hidden_TD = self._embed(batch.token_ids_T)
         chosen: list[tuple[int, Tensor]] = []
         for number, layer in enumerate(self.layers):
@@ -110,19 +115,19 @@ class Model:
         self._count(chosen)
         if self._draft is not None:
             self._newest = hidden_TD, step
-        return self._logits(self._norm(hidden_TD[batch.logits_rows_L]))
+        return self._logits(self.norm(hidden_TD[batch.logits_rows_L]))
 
     @torch.inference_mode()
     def decode(self, rows: Rows, cache: PagedCache, attention: PagedAttention) -> Tensor:
         """The same for one new token a sequence, fp32 logits (S, V), never waiting for the device: can be captured."""
-        step = RowStep(self._rope.factors(rows.positions_S), rows, attention)
+        step = RowStep(self.rope.factors(rows.positions_S), rows, attention)
         hidden_SD = self._embed(rows.token_ids_S)
         for number, layer in enumerate(self.layers):
             hidden_SD, ids_SK = layer(hidden_SD, step, cache, self.dtype)
             if ids_SK is not None:
                 is_real_SK = rows.is_real_S[:, None].expand_as(ids_SK)
                 self.expert_counts[number].scatter_add_(0, ids_SK.flatten(), is_real_SK.flatten().to(torch.int64))
-        return self._logits(self._norm(hidden_SD))
+        return self._logits(self.norm(hidden_SD))
 
     @torch.inference_mode()
     def draft(self, batch: Batch, cache: PagedCache) -> Tensor:
@@ -133,7 +138,7 @@ class Model:
         assert self._draft is not None and self._newest is not None, "drafts follow a forward pass"
         (hidden_TD, step), self._newest = self._newest, None
         next_TD = self._embed(batch.token_ids_T)
-        return self._logits(self._draft(next_TD, self._norm(hidden_TD), step, cache)[batch.logits_rows_L])
+        return self._logits(self._draft(next_TD, self.norm(hidden_TD), step, cache)[batch.logits_rows_L])
 
     def _read_draft(self, tensor: Callable[[str], Tensor]) -> Draft:
         """Of several draft layers the first."""
@@ -142,16 +147,16 @@ class Model:
         return Draft(self.config, DecoderLayer(self.config, number, own, self._products, self._ranks), own)
 
     def _logits(self, normed_LD: Tensor) -> Tensor:
-        return self._ranks.gather_logits(self._head(normed_LD))
+        return self._ranks.gather_logits(self.head(normed_LD))
 
     def _embed(self, token_ids_T: Tensor) -> Tensor:
         """fp32 (T, D); of several ranks each adds the rows of its part of the vocabulary."""
         own = self._vocabulary
         if self._ranks.size == 1:
-            return F.embedding(token_ids_T, self._embedding_VD).float()
+            return F.embedding(token_ids_T, self.embedding_VD).float()
         absent_T = (token_ids_T < own.start) | (token_ids_T >= own.stop)
         rows_T = (token_ids_T - own.start).masked_fill(absent_T, 0)
-        return self._ranks.sum(F.embedding(rows_T, self._embedding_VD).float().masked_fill_(absent_T[:, None], 0))
+        return self._ranks.sum(F.embedding(rows_T, self.embedding_VD).float().masked_fill_(absent_T[:, None], 0))
 
     def _count(self, chosen: list[tuple[int, Tensor]]) -> None:
         if not chosen:

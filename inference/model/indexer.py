@@ -33,17 +33,17 @@ class Indexer:
         query = tensor("wq_b.weight")
         self._dtype = query.dtype
         self._fuses = products != "fp8" and can_pack(query)
-        self._query = Linear(query, products)
+        self.query = Linear(query, products)
         self._hadamard_JJ = hadamard(config.index_head_dim).to(query.device) if products == "fp8" else None
-        self._weights = tensor("weights_proj.weight").float()
-        self._norm_weight = tensor("k_norm.weight").float()
-        self._norm_bias = tensor("k_norm.bias").float()
+        self.weights = tensor("weights_proj.weight").float()
+        self.norm_weight = tensor("k_norm.weight").float()
+        self.norm_bias = tensor("k_norm.bias").float()
         self._scale = config.index_scale
 
     def keys(self, projected_TJ: Tensor, rope: Tensor) -> Tensor:
         """fp32 (T, J): normalised and rotated, ready to be cached."""
         keys_TJ = F.layer_norm(
-            projected_TJ.float(), self._norm_weight.shape, self._norm_weight, self._norm_bias, KEY_NORM_EPS
+            projected_TJ.float(), self.norm_weight.shape, self.norm_weight, self.norm_bias, KEY_NORM_EPS
         )
         return self._round(self._rotate(keys_TJ[:, None], rope)[:, 0])
 
@@ -52,13 +52,13 @@ class Indexer:
 
         fp32, or bfloat16 where relu rides on their products.
         """
-        queries_TIJ = torch.unflatten(self._query(source_TD).float(), -1, (self._config.index_n_heads, -1))
+        queries_TIJ = torch.unflatten(self.query(source_TD).float(), -1, (self._config.index_n_heads, -1))
         queries_TIJ = self._round(self._rotate(queries_TIJ, rope))
         return queries_TIJ.to(self._dtype) if self._fuses and len(source_TD) >= MANY_ROWS else queries_TIJ
 
     def head_weights(self, x_TD: Tensor) -> Tensor:
         """fp32 (T, I), both scales included; may be negative."""
-        weights_TI: Tensor = F.linear(x_TD.float(), self._weights) * self._scale
+        weights_TI: Tensor = F.linear(x_TD.float(), self.weights) * self._scale
         return weights_TI
 
     def _rotate(self, x_THJ: Tensor, rope: Tensor) -> Tensor:

@@ -35,14 +35,14 @@ class Linear:
         # Packed, on two AVX-512 cores: [1,576]x[576,3072] 261 -> 170 us, [1,1536]x[1536,576] 138 -> 67 us;
         # the same speed as unpacked at 512 rows.
         self._packed = can_pack(weight_OI)
-        self._weight = _pack(weight_OI) if self._packed else weight_OI
+        self.weight = _pack(weight_OI) if self._packed else weight_OI
 
     def __call__(self, x_TI: Tensor) -> Tensor:
         if self._few is not None and len(x_TI) <= FEW_ROWS:
             return self._few(x_TI)
         if self._fp8:
             x_TI = round_groups(x_TI)
-        return product(x_TI, self._weight) if self._packed else F.linear(x_TI, self._weight)
+        return product(x_TI, self.weight) if self._packed else F.linear(x_TI, self.weight)
 
 
 class GatedLinear:
@@ -56,7 +56,7 @@ class GatedLinear:
         if products != "fp8" and can_pack(gate_FD):
             self._packed = _pack(gate_FD), _pack(up_FD)
         else:
-            self._both = Linear(torch.cat((gate_FD, up_FD)), products)
+            self.both = Linear(torch.cat((gate_FD, up_FD)), products)
 
     def __call__(self, x_TD: Tensor) -> Tensor:
         """(T, F), in fp32 unless it is rounded already."""
@@ -66,7 +66,7 @@ class GatedLinear:
         if self._packed is not None:  # 1930 -> 1550 us, [512,576]x[576,3072] on one core
             gate = product(x_TD, self._packed[0], "swish")
             return product(x_TD, self._packed[1], times=gate)
-        gate, up = self._both(x_TD).chunk(2, dim=-1)
+        gate, up = self.both(x_TD).chunk(2, dim=-1)
         return F.silu(gate.float()) * up
 
 
@@ -93,11 +93,11 @@ class _Int8Rows:
     """y = x W^T from int8 weights with one scale a row."""
 
     def __init__(self, weight_OI: Tensor) -> None:
-        self._weight, scale_O1 = quantize_rows(weight_OI)
+        self.weight, scale_O1 = quantize_rows(weight_OI)
         self._scale_O = scale_O1[:, 0].to(weight_OI.dtype)
 
     def __call__(self, x_TI: Tensor) -> Tensor:
-        return torch._weight_int8pack_mm(x_TI.contiguous(), self._weight, self._scale_O)
+        return torch._weight_int8pack_mm(x_TI.contiguous(), self.weight, self._scale_O)
 
 
 def _can_hold_int8(weight: Tensor) -> bool:

@@ -33,8 +33,8 @@ class Gate:
 
     def __init__(self, config: ModelConfig, weight_ED: Tensor, bias_E: Tensor) -> None:
         self._config = config
-        self._weight_ED = weight_ED.float()
-        self._bias_E = bias_E.float()
+        self.weight_ED = weight_ED.float()
+        self.bias_E = bias_E.float()
         group_size = config.n_routed_experts // config.n_group
         # Where the kept groups hold no more experts than are chosen, their experts are the choice.
         self._chosen_of_group: Tensor | None = None
@@ -45,8 +45,8 @@ class Gate:
     def __call__(self, x_TD: Tensor) -> tuple[Tensor, Tensor]:
         """x_TD in fp32; returns the chosen ids int64 (T, K) and their weights fp32 (T, K)."""
         config = self._config
-        scores_TE = F.linear(x_TD, self._weight_ED).sigmoid_()
-        biased_TGE = torch.unflatten(scores_TE + self._bias_E, -1, (config.n_group, -1))
+        scores_TE = F.linear(x_TD, self.weight_ED).sigmoid_()
+        biased_TGE = torch.unflatten(scores_TE + self.bias_E, -1, (config.n_group, -1))
         group_scores_TG = biased_TGE.topk(2, dim=-1, sorted=False).values.sum(dim=-1)
         kept_groups = group_scores_TG.topk(config.topk_group, dim=-1, sorted=False).indices
         if self._chosen_of_group is not None:
@@ -72,31 +72,31 @@ class MoE:
         products: Products = "plain",
         ranks: Ranks = ALONE,
     ) -> None:
-        self._width = config.moe_intermediate_size
+        self.width = config.moe_intermediate_size
         self.gate = Gate(config, tensor("gate.weight"), tensor("gate.e_score_correction_bias"))
         own = ranks.range_of(config.n_routed_experts)
         experts, distinct_of = read_distinct(own, tensor)
         self.num_distinct = len(experts)
         # Experts of other ranks are all one more, whose weights are dropped.
         distinct_of_E = [distinct_of.get(e, self.num_distinct) for e in range(config.n_routed_experts)]
-        self._distinct_of_E = torch.tensor(distinct_of_E, device=experts[0][0].device)
+        self.distinct_of_E = torch.tensor(distinct_of_E, device=experts[0][0].device)
         parts = ("gate", "up", "down")
         has_shared = config.n_shared_experts > 0
         shared = [tuple(tensor(f"shared_experts.{part}_proj.weight") for part in parts)] if has_shared else []
-        self._shared_width = len(shared[0][0]) if shared else 0
-        self._wide: DenseMLP | None = None
+        self.shared_width = len(shared[0][0]) if shared else 0
+        self.wide: DenseMLP | None = None
         if len(experts) <= config.num_experts_per_tok and products != "fp8":  # FP8 rounds before the weights come in
             gates, ups, downs = zip(*shared, *experts, strict=True)
-            self._wide = DenseMLP(torch.cat(gates), torch.cat(ups), torch.cat(downs, dim=1), products=products)
+            self.wide = DenseMLP(torch.cat(gates), torch.cat(ups), torch.cat(downs, dim=1), products=products)
             return
-        self._shared = DenseMLP(*shared[0], products=products) if shared else None
+        self.shared = DenseMLP(*shared[0], products=products) if shared else None
         experts.reverse()  # taken one by one, so that no layer is ever held twice
-        self._experts = [DenseMLP(*experts.pop(), products=products) for _ in range(self.num_distinct)]
+        self.experts = [DenseMLP(*experts.pop(), products=products) for _ in range(self.num_distinct)]
 
     @property
     def is_wide(self) -> bool:
         """Whether all distinct experts run as one product."""
-        return self._wide is not None
+        return self.wide is not None
 
     def __call__(self, x_TD: Tensor, precise_TD: Tensor, in_any_case: bool = False) -> tuple[Tensor, Tensor]:
         """x_TD in the model's type, precise_TD the same in fp32 for the gate; returns (T, D) and chosen ids (T, K).
@@ -105,34 +105,34 @@ class MoE:
         """
         ids_TK, weights_TK = self.gate(precise_TD)
         weights_TU = weights_TK.new_zeros(len(x_TD), self.num_distinct + 1)
-        weights_TU = weights_TU.scatter_add_(1, self._distinct_of_E[ids_TK], weights_TK)[:, :-1]
-        if self._wide is not None:
-            return self._evaluate_wide(self._wide, x_TD, weights_TU), ids_TK
+        weights_TU = weights_TU.scatter_add_(1, self.distinct_of_E[ids_TK], weights_TK)[:, :-1]
+        if self.wide is not None:
+            return self._evaluate_wide(self.wide, x_TD, weights_TU), ids_TK
         evaluate = self._evaluate_all if in_any_case else self._evaluate_chosen
         return evaluate(x_TD, weights_TU), ids_TK
 
     def _evaluate_wide(self, wide: DenseMLP, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
         activated = wide.activate(x_TD)
-        routed_TUF = torch.unflatten(activated[:, self._shared_width :], -1, (-1, self._width))
+        routed_TUF = torch.unflatten(activated[:, self.shared_width :], -1, (-1, self.width))
         routed_TUF.mul_(weights_TU.to(activated.dtype)[..., None])  # of one type: 630 -> 190 us for 512 rows
         return wide.down(activated.to(x_TD.dtype))
 
     def _evaluate_all(self, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
         out_TD = torch.zeros_like(x_TD, dtype=torch.float32)
-        if self._shared is not None:
-            out_TD += self._shared(x_TD)
-        for expert, weights_T in zip(self._experts, weights_TU.T, strict=True):
+        if self.shared is not None:
+            out_TD += self.shared(x_TD)
+        for expert, weights_T in zip(self.experts, weights_TU.T, strict=True):
             out_TD += expert(x_TD) * weights_T[:, None]
         return out_TD
 
     def _evaluate_chosen(self, x_TD: Tensor, weights_TU: Tensor) -> Tensor:
         """One product for each expert that any token chose, summed in fp32."""
         out_TD = torch.zeros_like(x_TD, dtype=torch.float32)
-        if self._shared is not None:
-            out_TD += self._shared(x_TD)
+        if self.shared is not None:
+            out_TD += self.shared(x_TD)
         for expert in weights_TU.any(dim=0).nonzero()[:, 0].tolist():
             rows = weights_TU[:, expert].nonzero()[:, 0]
-            out_TD.index_add_(0, rows, self._experts[expert](x_TD[rows]) * weights_TU[rows, expert, None])
+            out_TD.index_add_(0, rows, self.experts[expert](x_TD[rows]) * weights_TU[rows, expert, None])
         return out_TD
 
 

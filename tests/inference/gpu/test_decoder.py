@@ -153,8 +153,8 @@ def test_short_of_blocks_answers_are_preempted_and_stay_the_same(model: Model, t
 def test_a_row_that_is_no_number_fails_alone(tiny_checkpoint: Path, tokenizer: Tokenizer) -> None:
     """Its embedding is NaN; the rows beside it go on."""
     model = load_model(tiny_checkpoint, "cpu", torch.float32)
-    model._embedding_VD = model._embedding_VD.clone()
-    model._embedding_VD[POISON] = torch.nan
+    model.embedding_VD = model.embedding_VD.clone()
+    model.embedding_VD[POISON] = torch.nan
     plain, ahead = engines_of(model, tokenizer)
     good = request_of("good", temperature=0.0)
     (first,) = ids_of(run(plain, request_of("first", temperature=0.0, max_tokens=1))["first"])
