@@ -1,6 +1,7 @@
 """The script that tries a checkpoint on a card, tried on a CPU."""
 
 import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def test_it_finds_equal_what_is_equal_and_measures(tiny_checkpoint: Path, tmp_pa
     assert all(parity["largest_difference"] == 0 and parity["smallest_margin"] > 0 for parity in found["parity"])
     batches = [(speed["path"], speed["what"], speed["batch"]) for speed in found["speed"]]
     decodes = [("forward", 1), ("forward", 3), ("graphs", 1), ("graphs replay", 1), ("graphs", 3), ("graphs replay", 3)]
-    assert batches == [("forward", "prefill", 1), *((path, "decode", batch) for path, batch in decodes)]
+    assert batches == [*((path, "decode", batch) for path, batch in decodes), ("forward", "prefill", 1)]
     assert found["agreement"][0]["forward"] == [end_to_end.ANSWER_TOKENS] * 2
     assert all(speed["tokens_per_s"] > 0 for speed in found["speed"])
     assert "cpu:gloo" in found["collectives"][0]["backends"] and not found["failures"]
@@ -52,7 +53,9 @@ def test_it_finds_where_two_sides_part(tmp_path: Path, monkeypatch: pytest.Monke
     write_tokenizer(paths[0])
     load, turns = end_to_end.load_model, iter(paths)
     monkeypatch.setattr(end_to_end, "load_model", lambda _, *options: load(next(turns), *options))
-    for parity in end_to_end.check_parity(paths[0], Tokenizer(paths[0]), "cpu", [20]):
+    parities = list(end_to_end.check_parity(paths[0], Tokenizer(paths[0]), "cpu", [20]))
+    assert [parity.path for parity in parities] == ["forward", "graphs"]
+    for parity in parities:
         assert parity.num_equal < parity.num_tokens and parity.margin_where_they_part is not None
         assert parity.largest_difference > 0.1
 
@@ -60,3 +63,20 @@ def test_it_finds_where_two_sides_part(tmp_path: Path, monkeypatch: pytest.Monke
 def test_no_two_prompts_begin_alike(tokenizer: Tokenizer) -> None:
     prompts = end_to_end.prompts_of(tokenizer, [40] * 20)
     assert len({prompt[:16] for prompt in prompts}) == 20 and {len(prompt) for prompt in prompts} == {40}
+
+
+def test_a_part_that_takes_too_long_is_left(
+    tiny_checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wait(*_: object) -> list[object]:
+        time.sleep(60)
+        return []
+
+    monkeypatch.setattr(end_to_end, "measure_prefill", wait)
+    out = tmp_path / "out.json"
+    options = ["--device", "cpu", "--threads", "1", "--parts", "prefill,collectives", "--part-seconds", "1"]
+    started = time.monotonic()
+    assert end_to_end.main(["--model", str(tiny_checkpoint), "--json", str(out), *options]) == 1
+    assert time.monotonic() - started < 50
+    found = json.loads(out.read_text())
+    assert "TimeoutError" in found["failures"][0]

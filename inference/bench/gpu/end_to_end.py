@@ -19,9 +19,12 @@ card. Where the default model is too large to be carried, its package llm-smollm
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import logging
 import os
+import signal
+import subprocess
 import sys
 import time
 import traceback
@@ -46,6 +49,9 @@ from inference.sequence import GenerationRequest, SamplingParams
 from inference.sequence import Sequence as EngineSequence
 from inference.tokenizer import Tokenizer
 
+logger = logging.getLogger(__name__)
+
+MODULE = "inference.bench.gpu.end_to_end"
 BLOCK_SIZE = 64
 CHAPTERS = "assignment compound debugger formatstrings specialnames string-methods types typesseq".split()
 ANSWER_TOKENS = 48
@@ -54,12 +60,13 @@ DECODE_PROMPT = 128
 DECODE_TOKENS = 64
 DECODE_SECONDS = 4.0  # of one measurement, at most a step more
 PREFILL_TOKENS = 4096
+CHILD_SECONDS = 30  # for the collectives
 BUDGET = 4096  # tokens of a step
 
 Tokens = tuple[int, ...]
 Told = dict[str, Any]
 Way = Literal["forward", "graphs", "kernels"]
-PATHS: tuple[Way, ...] = ("forward", "graphs", "kernels")
+PATHS: tuple[Way, ...] = ("kernels", "graphs", "forward")
 EXACT: tuple[Way, ...] = ("forward", "graphs")
 
 
@@ -147,33 +154,32 @@ def read(model: Model, token_ids: Sequence[int], first: int) -> torch.Tensor:
     return model.forward(batch, cache)[first:].cpu()
 
 
-def check_parity(path: Path, tokenizer: Tokenizer, device: str, lengths: Sequence[int]) -> list[Parity]:
+def check_parity(path: Path, tokenizer: Tokenizer, device: str, lengths: Sequence[int]) -> Iterator[Parity]:
     prompts = prompts_of(tokenizer, lengths)
     room = max(lengths) + ANSWER_TOKENS
     ours, theirs = (load_model(path, place, torch.float32) for place in ("cpu", device))
+    logger.info("both models are loaded in fp32")
     right = answer(make_engine(ours, tokenizer, "forward", len(prompts), room), prompts, ANSWER_TOKENS)
+    logger.info("the CPU has answered")
     answers = {
         way: answer(make_engine(theirs, tokenizer, way, len(prompts), room), prompts, ANSWER_TOKENS) for way in EXACT
     }
-    found = []
+    logger.info("the device has answered")
     for number, (prompt, token_ids) in enumerate(zip(prompts, right, strict=True)):
         left, other = (read(model, [*prompt, *token_ids[:-1]], len(prompt) - 1) for model in (ours, theirs))
         best = left.topk(2, dim=-1).values
         margins = best[:, 0] - best[:, 1]
         for way in EXACT:
             num_equal = _num_equal(token_ids, answers[way][number])
-            found.append(
-                Parity(
-                    path=way,
-                    num_prompt_tokens=len(prompt),
-                    num_equal=num_equal,
-                    num_tokens=len(token_ids),
-                    largest_difference=float((left - other).abs().max()),
-                    smallest_margin=float(margins.min()),
-                    margin_where_they_part=float(margins[num_equal]) if num_equal < len(token_ids) else None,
-                )
+            yield Parity(
+                path=way,
+                num_prompt_tokens=len(prompt),
+                num_equal=num_equal,
+                num_tokens=len(token_ids),
+                largest_difference=float((left - other).abs().max()),
+                smallest_margin=float(margins.min()),
+                margin_where_they_part=float(margins[num_equal]) if num_equal < len(token_ids) else None,
             )
-    return found
 
 
 def check_agreement(model: Model, tokenizer: Tokenizer, paths: Sequence[Way], lengths: Sequence[int]) -> Told:
@@ -243,10 +249,21 @@ def now(model: Model, wait: bool = True) -> float:
 
 
 def check_collectives(device: str) -> dict[str, str]:
-    """Every call of inference/parallel.py, in a group of one: by gloo for the CPU's tensors, by NCCL for a card's."""
-    with TemporaryDirectory() as directory:
+    """Every call of inference/parallel.py, in a group of one: by gloo for the CPU's tensors, by NCCL for a card's.
+
+    In a process of its own, which can be ended: a collective that waits, waits for ever.
+    """
+    command = [sys.executable, "-m", MODULE, "--collectives", device]
+    child = subprocess.run(command, capture_output=True, text=True, timeout=CHILD_SECONDS)
+    if child.returncode:
+        raise RuntimeError(child.stderr)
+    told: dict[str, str] = json.loads(child.stdout.splitlines()[-1])
+    return told
+
+
+def _try_collectives(device: str) -> None:
+    with TemporaryDirectory() as directory:  # NCCL joins by its file as late as at the first call
         join(Path(directory), 0, 1, device)
-    try:
         numbers = torch.arange(5, device="cpu")
         dist.broadcast(numbers, src=0)
         x = torch.full((3, 4), 2.0, device=device)
@@ -254,8 +271,7 @@ def check_collectives(device: str) -> dict[str, str]:
         parts = [torch.empty_like(x)]
         dist.gather(x, parts)
         assert torch.equal(numbers, torch.arange(5)) and torch.equal(parts[0].cpu(), torch.full((3, 4), 2.0))
-        return {"backends": str(dist.get_backend_config()), "nccl": _nccl_version(device)}
-    finally:
+        print(json.dumps({"backends": str(dist.get_backend_config()), "nccl": _nccl_version(device)}))
         dist.destroy_process_group()
 
 
@@ -265,14 +281,31 @@ def _nccl_version(device: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """A part that fails is told, and the others go on: a card is not lent twice."""
+    """A part that fails, or takes too long, is told, and the others go on: a card is not lent twice.
+
+    What has been found is written after every part.
+    """
     options = _parser().parse_args(arguments)
+    if options.collectives is not None:
+        _try_collectives(options.collectives)
+        return 0
+    faulthandler.dump_traceback_later(options.seconds, exit=True)
+    signal.signal(signal.SIGALRM, _too_long)
+    try:
+        return _run(options)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def _run(options: argparse.Namespace) -> int:
     torch.set_num_threads(options.threads)
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    logging.basicConfig(level=logging.INFO, format="%(relativeCreated)d ms %(message)s", stream=sys.stderr)
     name = torch.cuda.get_device_name() if options.device == "cuda" else "cpu"
+    print(f"{name}, torch {torch.__version__}", flush=True)
     found: dict[str, Any] = {"device": name, "torch": torch.__version__, "model": options.model.name, "failures": []}
-    for part, told in _parts(options, Tokenizer(options.model)):
+    for part, told in _parts(options):
         started = time.perf_counter()
+        signal.alarm(options.part_seconds)
         try:
             for value in told():
                 found.setdefault(part, []).append(value)
@@ -280,34 +313,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
         except Exception as error:
             traceback.print_exc()
             found["failures"].append(f"{part}: {type(error).__name__}: {error}")
+        signal.alarm(0)
         print(f"{part} took {time.perf_counter() - started:.1f} s", flush=True)
-    if options.json is not None:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        if options.json is not None:
+            options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     is_equal = all(parity["num_equal"] == parity["num_tokens"] for parity in found.get("parity", []))
     return 0 if is_equal and not found["failures"] else 1
 
 
-def _parts(options: argparse.Namespace, tokenizer: Tokenizer) -> Iterator[tuple[str, Callable[[], Iterator[Told]]]]:
-    """What was asked for, by name."""
-    device = options.device
+def _too_long(*_: object) -> None:
+    raise TimeoutError("this part took too long")
 
-    def parity() -> Iterator[Told]:
-        return (asdict(parity) for parity in check_parity(options.model, tokenizer, device, options.prompts))
 
-    if "collectives" in options.parts:
-        yield "collectives", lambda: iter([check_collectives(device)])
-    if "parity" in options.parts:
-        yield "parity", parity
-    if not {"prefill", "agreement", "decode"} & set(options.parts):
-        return
-    model = load_model(options.model, device, torch.bfloat16)
+def _parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Iterator[Told]]]]:
+    """What was asked for, by name; what is worth most comes first."""
+    tokenizer, device = Tokenizer(options.model), options.device
+    print("the tokenizer is loaded", flush=True)
+    if {"prefill", "agreement", "decode"} & set(options.parts):
+        started = time.perf_counter()
+        model = load_model(options.model, device, torch.bfloat16)
+        print(f"the model is loaded in {time.perf_counter() - started:.1f} s", flush=True)
+    if "decode" in options.parts:
+        for path in options.paths:
+            for batch in options.batches:
+                yield "speed", lambda p=path, b=batch: map(_told, measure_decode(model, tokenizer, p, b))  # type: ignore[misc]
     if "prefill" in options.parts:
         yield "speed", lambda: iter([_told(measure_prefill(model, tokenizer, options.prefill))])
     if "agreement" in options.parts:
         yield "agreement", lambda: iter([check_agreement(model, tokenizer, options.paths, options.prompts)])
-    for path in options.paths if "decode" in options.parts else ():
-        for batch in options.batches:
-            yield "speed", lambda p=path, b=batch: map(_told, measure_decode(model, tokenizer, p, b))  # type: ignore[misc]
+    if "parity" in options.parts:
+        yield "parity", lambda: map(asdict, check_parity(options.model, tokenizer, device, options.prompts))
+    if "collectives" in options.parts:
+        yield "collectives", lambda: iter([check_collectives(device)])
 
 
 def _told(speed: Speed) -> Told:
@@ -315,8 +352,11 @@ def _told(speed: Speed) -> Told:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m inference.bench.gpu.end_to_end")
-    parser.add_argument("--model", type=Path, required=True, help="checkpoint directory")
+    parser = argparse.ArgumentParser(prog=f"python -m {MODULE}")
+    parser.add_argument("--model", type=Path, help="checkpoint directory")
+    parser.add_argument("--collectives", metavar="DEVICE", help="tries these alone, in this process")
+    parser.add_argument("--seconds", type=int, default=150, help="after which the whole is ended")
+    parser.add_argument("--part-seconds", type=int, default=60, help="after which the next part is tried")
     parser.add_argument("--json", type=Path, help="file to write")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cuda")
     parser.add_argument("--threads", type=int, default=max(1, (os.cpu_count() or 1) // 2), help="of the CPU's side")
