@@ -101,7 +101,9 @@ def _indexer_report(options: argparse.Namespace) -> int:
 def _bench_gpu(options: argparse.Namespace) -> int:
     from inference.bench.gpu.run import GpuBenchSettings, run
 
-    return run(GpuBenchSettings(options.cases, options.sweep, options.json, options.budget, options.limit))
+    return run(
+        GpuBenchSettings(options.cases, options.sweep, options.json, options.budget, options.limit, options.layer)
+    )
 
 
 def _bench(options: argparse.Namespace) -> int:
@@ -198,6 +200,7 @@ def _parser() -> argparse.ArgumentParser:
         "--cases", type=lambda text: text.split(","), default=[], help="patterns with commas; default: all"
     )
     gpu.add_argument("--sweep", action="store_true", help="time every way to launch a kernel, not only the served one")
+    gpu.add_argument("--layer", action="store_true", help="beside chosen cases measure a whole layer too")
     gpu.add_argument("--json", type=Path, help="write everything here as well")
     gpu.add_argument("--budget", type=float, default=0.1, help="seconds of timing each launch (0.1)")
     gpu.add_argument("--limit", type=float, default=500.0, help="seconds of checking and compiling, together (500)")

@@ -31,6 +31,7 @@ class GpuBenchSettings:
     json: Path | None = None
     budget_s: float = 0.1  # of timing each
     limit_s: float = 500.0  # of checking and compiling, together
+    layer: bool = False  # a whole layer too; always where all cases are run
 
 
 def run(settings: GpuBenchSettings) -> int:
@@ -52,8 +53,9 @@ def run(settings: GpuBenchSettings) -> int:
         outcome = _time(name, worker)
         outcomes.append(outcome)
         print("\n".join(lines(chosen[name], outcome, ceilings)), flush=True)
+    layer = _measure_layer() if settings.layer or not settings.cases else {}
     if settings.json is not None:
-        whole = {"about": about, "cases": [asdict(outcome) for outcome in outcomes]}
+        whole = {"about": about, "cases": [asdict(outcome) for outcome in outcomes], **layer}
         settings.json.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
     return 1 if any(_failed(outcome) for outcome in outcomes) else 0
 
@@ -89,6 +91,31 @@ def lines(case: Case, outcome: Outcome, ceilings: Ceilings) -> list[str]:
     rows += [f"    WRONG by {error:.2e} (allowed {outcome.tolerance:.0e}): {name}" for name, error in wrong.items()]
     rows += [f"    FAILED {name}: {_last(text)}" for name, text in outcome.failures.items()]
     return rows
+
+
+def _measure_layer() -> dict[str, Any]:
+    """By phase, attention and position, seconds of one card a token and layer; "decode 512" is of so many sequences."""
+    from inference.bench.gpu import layer  # every kernel: what is wrong with one must not stop the others' cases
+
+    seconds: dict[str, dict[str, dict[int, float]]] = {}
+    kernels: dict[str, dict[str, float]] = {}
+    outside: dict[str, float] = {}
+    for cost in layer.measure():
+        is_usual = cost.phase == "prefill" or cost.num_rows == layer.DECODE_ROWS[0]
+        phase = cost.phase if is_usual else f"{cost.phase} {cost.num_rows}"
+        seconds.setdefault(phase, {}).setdefault(cost.attention, {})[cost.position] = cost.seconds
+        name = f"{phase} {cost.attention}"
+        print(f"| layer, {name}, at {cost.position} | {cost.seconds * 1e6:.3f} us a token |", flush=True)
+        if cost.kernels:
+            kernels[name] = cost.kernels
+            print("\n".join(f"    {took * 1e6:8.3f} us  {kernel[:90]}" for kernel, took in cost.kernels.items()))
+        if cost.outside is not None:
+            outside[name] = cost.outside
+            print(f"    outside kernels: {cost.outside:.1%}", flush=True)
+    for phase, costs in seconds.items():
+        last = max(costs["dense"])
+        print(f"| layer, {phase}, at {last}, dense / sparse | {costs['dense'][last] / costs['sparse'][last]:.2f}x |")
+    return {"layer": seconds, "kernels": kernels, "outside": outside}
 
 
 def _choose(patterns: Sequence[str]) -> dict[str, Case]:
