@@ -50,6 +50,18 @@ def rough_gumbel(bits: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
+def is_hopeless(bits: tl.tensor, x: tl.tensor, temperature: tl.tensor, bound: tl.tensor) -> tl.tensor:
+    """Whether x / temperature + noise stays below `bound`, but for the rounding of fp32. Takes one exponential.
+
+    With a token's number u, noise reaches b - x where -log(u) <= e^(x - b), and 1 - u is no more than -log(u). The
+    leading 23 bits of 1 - u, put behind a one, are a float from 1 to 2.
+    """
+    distance = (0x1FFFFFFFFFFFFF - bits) >> 30
+    distance = (distance.to(tl.int32) | 0x3F800000).to(tl.float32, bitcast=True)
+    return distance > 1.0 + tl.exp2((x * (1.0 / temperature) - bound) * 1.4426950408889634)
+
+
+@triton.jit
 def _mix(bits: tl.tensor) -> tl.tensor:
     bits = (bits ^ (bits >> 30)) * _MIX1
     bits = (bits ^ (bits >> 27)) * _MIX2

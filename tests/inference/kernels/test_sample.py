@@ -83,7 +83,7 @@ def test_rough_noise_stays_near_at_both_ends() -> None:
     assert (rough.double() - exact).nan_to_num(0.0).abs().max() < 2.0**-14
 
 
-@pytest.mark.parametrize("config", CONFIGS[:2], ids=str)
+@pytest.mark.parametrize("config", CONFIGS[:3:2], ids=str)
 def test_a_batch_draws_what_the_sampler_draws(config: object) -> None:
     generator = torch.Generator().manual_seed(3)
     limits = [(0, 1.0), (0, 0.9), (0, 0.2), (5, 1.0), (50, 0.95), (700, 0.8), (VOCABULARY, 1.0), (1, 0.5)]
@@ -109,16 +109,16 @@ def test_a_flat_row_is_searched_whole() -> None:
 
 
 def test_of_equal_logits_the_lowest_token_ids_are_kept() -> None:
-    logits_SV = torch.full((40, 500), -1.0)
+    logits_SV = torch.full((24, 500), -1.0)
     logits_SV[:, [7, 300, 301, 499]] = 2.0
-    draws = drawing(40)
+    draws = drawing(24)
     draws.temperature_S.fill_(1.0)
-    draws.seed_S.copy_(torch.arange(40))
-    draws.top_k_S[:20] = 2
-    draws.top_p_S[20:] = 0.02  # each of the four holds 0.031
+    draws.seed_S.copy_(torch.arange(24))
+    draws.top_k_S[:12] = 2
+    draws.top_p_S[12:] = 0.02  # each of the four holds 0.031
     drawn = sample(logits_SV, draws)
-    assert set(drawn[:20].tolist()) == {7, 300}
-    assert set(drawn[20:].tolist()) == {7}
+    assert set(drawn[:12].tolist()) == {7, 300}
+    assert set(drawn[12:].tolist()) == {7}
     assert torch.equal(drawn, plain_sample(logits_SV, draws))
 
 
