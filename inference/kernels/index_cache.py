@@ -22,16 +22,16 @@ from inference.quantization import FP8, FP8_BLOCK, quantize_groups
 
 # ROWS of J numbers at once; PROGRAMS of a multiprocessor walk over them with the matrix made once.
 QUERY_CONFIGS = tuple(
-    Config({"ROWS": rows, "PROGRAMS": programs}, num_warps=warps, num_stages=1)
-    for rows, programs, warps in (
-        (128, 2, 8),
-        (128, 4, 4),
-        (64, 4, 4),
-        (64, 6, 4),
-        (128, 3, 8),
-        (256, 1, 8),
-        (128, 2, 4),
-        (64, 8, 4),
+    Config({"ROWS": rows, "PROGRAMS": programs}, num_warps=warps, num_stages=stages)
+    for rows, programs, warps, stages in (
+        (64, 3, 4, 2),
+        (64, 2, 4, 3),
+        (64, 2, 4, 2),
+        (64, 4, 4, 1),
+        (64, 4, 4, 2),
+        (64, 8, 4, 1),
+        (32, 6, 4, 1),
+        (64, 2, 8, 2),
     )
 )
 KEY_CONFIGS = tuple(
@@ -62,7 +62,7 @@ def write_index_keys(
         raise ValueError("pages and the rows of keys: contiguous memory expected")
     if num_tokens:
         rows = config.blocks["ROWS"]
-        _write_keys[(_num_programs(num_tokens, config, key_TJ.device),)](
+        _write_keys[(_num_programs(-(-num_tokens // rows), config, key_TJ.device),)](
             key_TJ,
             norm_weight_J,
             norm_bias_J,
@@ -102,7 +102,9 @@ def index_queries(
     values_TIJ = torch.empty(query_TIJ.shape, dtype=FP8, device=query_TIJ.device)
     folded_TI = torch.empty(num_tokens, num_heads, dtype=torch.float32, device=query_TIJ.device)
     if num_tokens:
-        _rotate_queries[(_num_programs(num_tokens * num_heads, config, query_TIJ.device),)](
+        rows = max(16, min(config.blocks["ROWS"], triton.next_power_of_2(num_heads)))
+        num_tiles = num_tokens * triton.cdiv(num_heads, rows)
+        _rotate_queries[(_num_programs(num_tiles, config, query_TIJ.device),)](
             query_TIJ,
             weight_TI,
             positions_T,
@@ -110,13 +112,14 @@ def index_queries(
             values_TIJ,
             folded_TI,
             weight_scale,
-            num_tokens * num_heads,
+            num_tokens,
             query_TIJ.stride(0),
             weight_TI.stride(0),
             HEADS=num_heads,
             WIDTH=width,
             ROTARY=2 * turns_C2P.shape[2],
-            ROWS=config.blocks["ROWS"],
+            ROWS=rows,
+            STAGES=config.num_stages,
             num_warps=config.num_warps,
             num_stages=config.num_stages,
             enable_fp_fusion=False,
@@ -171,9 +174,8 @@ def _hadamard(order: int, device: torch.device) -> Tensor:
     return (1 - 2 * (shared & 1)).double() / math.sqrt(order)
 
 
-def _num_programs(num_rows: int, config: Config, device: torch.device) -> int:
-    most = config.blocks["PROGRAMS"] * num_multiprocessors(device)
-    return min(most, -(-num_rows // config.blocks["ROWS"]))
+def _num_programs(num_tiles: int, config: Config, device: torch.device) -> int:
+    return min(config.blocks["PROGRAMS"] * num_multiprocessors(device), num_tiles)
 
 
 def _check_width(width: int, turns_C2P: Tensor) -> None:
@@ -211,12 +213,13 @@ def _write_keys(
         slots = tl.load(slots_T + rows, mask=rows < num_rows, other=-1).to(tl.int64)
         is_token = (slots >= 0)[:, None]
         x = key_TJ + (rows * key_stride)[:, None]
-        first = tl.load(x + halves, mask=is_token, other=0.0).to(tl.float32)
-        second = tl.load(x + HALF + halves, mask=is_token, other=0.0).to(tl.float32)
+        is_row = (rows < num_rows)[:, None]  # what is no token is read too, so that nothing waits for its slot
+        first = tl.load(x + halves, mask=is_row, other=0.0).to(tl.float32)
+        second = tl.load(x + HALF + halves, mask=is_row, other=0.0).to(tl.float32)
         total = tl.sum(first, axis=1) + tl.sum(second, axis=1)
         if ROTARY < WIDTH:
             others = ROTARY + tl.arange(0, WIDTH - ROTARY)[None, :]
-            rest = tl.load(x + others, mask=is_token, other=0.0).to(tl.float32)
+            rest = tl.load(x + others, mask=is_row, other=0.0).to(tl.float32)
             total += tl.sum(rest, axis=1)
         mean = (total / WIDTH)[:, None]
         first, second = first - mean, second - mean
@@ -228,8 +231,8 @@ def _write_keys(
         first = first * inverse * _vector(norm_weight_J + halves) + _vector(norm_bias_J + halves)
         second = second * inverse * _vector(norm_weight_J + HALF + halves) + _vector(norm_bias_J + HALF + halves)
 
-        positions = tl.load(positions_T + rows, mask=slots >= 0, other=0).to(tl.int64)
-        turns = turns_C2P + (positions * ROTARY)[:, None] + halves
+        positions = tl.load(positions_T + rows, mask=rows < num_rows, other=0).to(tl.int64)
+        turns = turns_C2P + (tl.where(slots >= 0, positions, 0) * ROTARY)[:, None] + halves
         spread = _spread_turned(first, second, tl.load(turns), tl.load(turns + HALF), WIDTH, HALF)
         if ROTARY < WIDTH:
             rest = rest * inverse * _vector(norm_weight_J + others) + _vector(norm_bias_J + others)
@@ -251,36 +254,38 @@ def _rotate_queries(
     values_TIJ: tl.tensor,
     folded_TI: tl.tensor,
     weight_scale: tl.tensor,
-    num_rows: tl.tensor,
+    num_tokens: tl.tensor,
     query_stride: tl.tensor,
     weight_stride: tl.tensor,
     HEADS: tl.constexpr,
     WIDTH: tl.constexpr,
     ROTARY: tl.constexpr,
     ROWS: tl.constexpr,
+    STAGES: tl.constexpr,
 ) -> None:
-    """A row is one head of one token."""
+    """A tile is ROWS heads of one token, which share its turns."""
     HALF: tl.constexpr = ROTARY // 2
+    BLOCKS: tl.constexpr = (HEADS + ROWS - 1) // ROWS
     halves, columns = tl.arange(0, HALF)[None, :], tl.arange(0, WIDTH)[None, :]
-    for start in tl.range(tl.program_id(0) * ROWS, num_rows, tl.num_programs(0) * ROWS):
-        rows = start + tl.arange(0, ROWS)
-        tokens, heads = (rows // HEADS).to(tl.int64), rows % HEADS
-        is_row = rows < num_rows
-        x = query_TIJ + (tokens * query_stride + heads * WIDTH)[:, None]
-        first = tl.load(x + halves, mask=is_row[:, None], other=0.0).to(tl.float32)
-        second = tl.load(x + HALF + halves, mask=is_row[:, None], other=0.0).to(tl.float32)
-        positions = tl.load(positions_T + tokens, mask=is_row, other=0).to(tl.int64)
-        turns = turns_C2P + (positions * ROTARY)[:, None] + halves
+    for tile in tl.range(tl.program_id(0).to(tl.int64), num_tokens * BLOCKS, tl.num_programs(0), num_stages=STAGES):
+        token, heads = tile // BLOCKS, tile % BLOCKS * ROWS + tl.arange(0, ROWS)
+        is_head = heads < HEADS
+        x = query_TIJ + token * query_stride + (heads * WIDTH)[:, None]
+        first = tl.load(x + halves, mask=is_head[:, None], other=0.0).to(tl.float32)
+        second = tl.load(x + HALF + halves, mask=is_head[:, None], other=0.0).to(tl.float32)
+        turns = turns_C2P + tl.load(positions_T + token).to(tl.int64) * ROTARY + halves
         spread = _spread_turned(first, second, tl.load(turns), tl.load(turns + HALF), WIDTH, HALF)
         if ROTARY < WIDTH:
             others = ROTARY + tl.arange(0, WIDTH - ROTARY)[None, :]
-            rest = tl.load(x + others, mask=is_row[:, None], other=0.0)
+            rest = tl.load(x + others, mask=is_head[:, None], other=0.0)
             spread = _spread(rest, ROTARY, WIDTH, spread)
         values, scale = _round(spread, WIDTH)
-        tl.store(values_TIJ + (rows.to(tl.int64) * WIDTH)[:, None] + columns, values, mask=is_row[:, None])
-        weight = tl.load(weight_TI + tokens * weight_stride + heads, mask=is_row, other=0.0).to(tl.float32)
+        tl.store(
+            values_TIJ + token * (HEADS * WIDTH) + (heads * WIDTH)[:, None] + columns, values, mask=is_head[:, None]
+        )
+        weight = tl.load(weight_TI + token * weight_stride + heads, mask=is_head, other=0.0).to(tl.float32)
         folded = weight[:, None] * weight_scale * scale
-        tl.store(folded_TI + rows[:, None], folded, mask=is_row[:, None])
+        tl.store(folded_TI + token * HEADS + heads[:, None], folded, mask=is_head[:, None])
 
 
 @triton.jit
@@ -297,10 +302,8 @@ def _spread_turned(
 def _spread(x: tl.tensor, FROM: tl.constexpr, WIDTH: tl.constexpr, spread: tl.tensor) -> tl.tensor:
     """Adds x, rounded to the model's type, times its rows of the matrix of signs, from FROM on."""
     shared = (FROM + tl.arange(0, x.shape[1]))[:, None] & tl.arange(0, WIDTH)[None, :]
-    shared ^= shared >> 4
-    shared ^= shared >> 2
-    shared ^= shared >> 1
-    signs = (1 - 2 * (shared & 1)).to(MODEL_TYPE)
+    is_odd = (0x6996 >> ((shared ^ (shared >> 4)) & 15)) & 1  # of four bits, whether an odd number is set
+    signs = tl.where(is_odd == 0, 1.0, -1.0).to(MODEL_TYPE)
     return tl.dot(x.to(MODEL_TYPE), signs, acc=spread, input_precision="ieee")
 
 

@@ -19,7 +19,16 @@ from inference.quantization import FP8, FP8_BLOCK, quantize_groups, round_groups
 # TOKENS rows of latents or HEADS of one token's heads make a program.
 CONFIGS = tuple(
     Config({"TOKENS": tokens, "HEADS": heads}, num_warps=warps, num_stages=1)
-    for tokens, heads, warps in ((4, 64, 4), (4, 128, 4), (8, 128, 8), (4, 32, 4), (4, 16, 4), (2, 64, 2), (8, 64, 8))
+    for tokens, heads, warps in (
+        (2, 64, 2),
+        (8, 64, 8),
+        (4, 64, 4),
+        (4, 128, 4),
+        (1, 32, 1),
+        (1, 64, 1),
+        (2, 128, 2),
+        (4, 32, 4),
+    )
 )
 
 
@@ -207,10 +216,11 @@ def _rotate_and_write(
         rows = (program - query_programs) * TOKENS + tl.arange(0, TOKENS)
         tokens, groups = (rows // NUM_GROUPS).to(tl.int64), rows % NUM_GROUPS
         slots = tl.load(slots_T + tokens, mask=rows < num_rows, other=-1).to(tl.int64)
-        latent = _latents(latent_TGR + tokens * latent_stride + groups * latent_group_stride, slots, norm_weight_R,
+        is_row = rows < num_rows
+        latent = _latents(latent_TGR + tokens * latent_stride + groups * latent_group_stride, is_row, norm_weight_R,
                           eps, RANK, SIZE, PARTS)  # fmt: skip
-        keys = _keys(rotary_TGP + tokens * rotary_stride + groups * rotary_group_stride, positions_T + tokens, slots,
-                     turns_C2P, WIDTH)  # fmt: skip
+        keys = _keys(rotary_TGP + tokens * rotary_stride + groups * rotary_group_stride, positions_T + tokens, is_row,
+                     slots, turns_C2P, WIDTH)  # fmt: skip
         if IN_FP8:
             _write_fp8(latent, keys, slots, page_values, page_scales, page_rotary, RANK, WIDTH, SIZE, PARTS)
         else:
@@ -250,16 +260,19 @@ def _rotate_heads(
 @triton.jit
 def _latents(
     starts: tl.tensor,
-    slots: tl.tensor,
+    is_row: tl.tensor,
     norm_weight_R: tl.tensor,
     eps: tl.tensor,
     RANK: tl.constexpr,
     SIZE: tl.constexpr,
     PARTS: tl.constexpr,
 ) -> tl.tensor:
-    """fp32 (TOKENS, PARTS, SIZE), rounded to the model's type; normed where there is a weight."""
+    """fp32 (TOKENS, PARTS, SIZE), rounded to the model's type; normed where there is a weight.
+
+    What is no token is read too, so that nothing waits for its slot.
+    """
     parts = tl.arange(0, PARTS)[None, :, None] * SIZE + tl.arange(0, SIZE)[None, None, :]
-    inside = (slots >= 0)[:, None, None] & (parts < RANK)
+    inside = is_row[:, None, None] & (parts < RANK)
     latent = tl.load(starts[:, None, None] + parts, mask=inside, other=0.0).to(tl.float32)
     if norm_weight_R is not None:
         weight = tl.load(norm_weight_R + parts, mask=parts < RANK, other=0.0).to(tl.float32)
@@ -270,12 +283,16 @@ def _latents(
 
 @triton.jit
 def _keys(
-    starts: tl.tensor, positions: tl.tensor, slots: tl.tensor, turns_C2P: tl.tensor, WIDTH: tl.constexpr
+    starts: tl.tensor,
+    positions: tl.tensor,
+    is_row: tl.tensor,
+    slots: tl.tensor,
+    turns_C2P: tl.tensor,
+    WIDTH: tl.constexpr,
 ) -> tl.tensor:
-    is_token = slots >= 0
-    x = tl.load(starts[:, None] + tl.arange(0, WIDTH)[None, :], mask=is_token[:, None], other=0.0)
-    position = tl.load(positions, mask=is_token, other=0).to(tl.int64)
-    turns = turns_C2P + position[:, None] * WIDTH + tl.arange(0, WIDTH // 2)[None, :]
+    x = tl.load(starts[:, None] + tl.arange(0, WIDTH)[None, :], mask=is_row[:, None], other=0.0)
+    position = tl.load(positions, mask=is_row, other=0).to(tl.int64)
+    turns = turns_C2P + tl.where(slots >= 0, position, 0)[:, None] * WIDTH + tl.arange(0, WIDTH // 2)[None, :]
     return _turn(x, tl.load(turns), tl.load(turns + WIDTH // 2))
 
 

@@ -69,7 +69,7 @@ def test_keys_are_written_as_the_fp8_cache_lays_them_out(shape: tuple[int, int, 
     cache.write(0, SLOTS[IS_TOKEN], torch.zeros(6, 1, config.kv_lora_rank + config.qk_rope_head_dim),
                 indexer.keys(key, factors)[IS_TOKEN])  # fmt: skip
     pages = torch.full_like(cache.index_LNY[0], 7)
-    write_index_keys(key, indexer._norm_weight, indexer._norm_bias, torch.arange(len(POSITIONS)), SLOTS,
+    write_index_keys(key, indexer.norm_weight, indexer.norm_bias, torch.arange(len(POSITIONS)), SLOTS,
                      turns_of(factors), pages, eps=KEY_NORM_EPS)  # fmt: skip
     # The model rounds twice; where that halves the scale it doubles the values: compared is what is read.
     written = pages != 7
