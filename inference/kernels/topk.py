@@ -20,8 +20,10 @@ from inference.kernels.launch import Config, num_multiprocessors
 CONFIGS = tuple(
     Config({"BLOCK": block, "PROGRAMS": programs, "maxnreg": registers}, num_warps)
     for block, programs, registers, num_warps in (
+        (2048, 2, 128, 8),
+        (1024, 2, 128, 8),
         (2048, 1, 128, 16),
-        (1024, 1, 128, 16),
+        (4096, 1, 128, 16),
     )
 )
 MAX_K = 4096
@@ -61,7 +63,7 @@ def topk(
     if num_rows == 0:
         return out_TK
     block = config.blocks["BLOCK"]
-    constants = {"K": k, "CAPACITY": triton.next_power_of_2(max(4 * k, k + block)), "BLOCK": block}
+    constants = {"K": k, "CAPACITY": triton.next_power_of_2(max(2 * k, k + block)), "BLOCK": block}
     num_programs = config.blocks["PROGRAMS"] * num_multiprocessors(scores_TC.device)
     num_pieces = min(num_programs // num_rows, triton.cdiv(num_columns, SHORTEST_PIECE))
     if num_pieces > 1:
@@ -143,8 +145,8 @@ def _choose_by_pieces(
 
 
 def _buffer(scores_TC: Tensor, *shape: int) -> Tensor:
-    """Of pairs: a score in the upper half, its position in the lower."""
-    return torch.empty(shape, dtype=torch.int64, device=scores_TC.device)
+    """(..., 2): a position and the bits of its score."""
+    return torch.empty(*shape, 2, dtype=torch.int32, device=scores_TC.device)
 
 
 @triton.jit
@@ -160,7 +162,7 @@ def _choose_rows(
     CAPACITY: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> None:
-    buffer = buffers + tl.program_id(0).to(tl.int64) * CAPACITY
+    buffer = buffers + tl.program_id(0).to(tl.int64) * (2 * CAPACITY)
     for row in range(tl.program_id(0), num_rows, tl.num_programs(0)):
         start, end = tl.load(starts + row), tl.load(ends + row)
         at = tl.cast(row, tl.int64)
@@ -208,7 +210,7 @@ def _collect_pieces(
     count = tl.full([], 0, tl.int32)
     if low < high:
         bound = _sample_bound(scores, start, end, K, 2 * K)
-        count = _collect(scores, low, high, bound, collected + at * piece, K, 0, BLOCK)
+        count = _collect(scores, low, high, bound, collected + at * piece * 2, K, 0, BLOCK)
     tl.store(counts + at, count)
 
 
@@ -232,7 +234,7 @@ def _choose_from_pieces(
     row = tl.program_id(0).to(tl.int64)
     start, end = tl.load(starts + row), tl.load(ends + row)
     out += row * K
-    buffer = buffers + row * CAPACITY
+    buffer = buffers + row * (2 * CAPACITY)
     lane = tl.arange(0, PIECES)
     after = tl.cumsum(tl.load(counts + row * num_pieces + lane, mask=lane < num_pieces, other=0), 0)
     count = tl.max(after)
@@ -247,9 +249,9 @@ def _choose_from_pieces(
                 owner += tl.where(tl.gather(after, owner + step - 1, 0) <= place, step, 0)
                 step //= 2
             before = tl.where(owner > 0, tl.gather(after, tl.maximum(owner - 1, 0), 0), 0)
-            pairs = collected + (row * num_pieces + owner) * piece + place - before
-            pair = tl.load(pairs, mask=place < count, other=0) + owner * piece  # counted from the row's start
-            tl.store(buffer + place, pair, mask=place < count)
+            pair = collected + 2 * ((row * num_pieces + owner) * piece + place - before)
+            position = tl.load(pair, mask=place < count, other=0) + owner * piece  # counted from the row's start
+            _store_pair(buffer + 2 * place, position, tl.load(pair + 1, mask=place < count, other=0), place < count)
         tl.debug_barrier()
     _write_best(buffer, count, out, K, CAPACITY)
 
@@ -266,10 +268,10 @@ def _sample_bound(
         column = start // RUN * RUN + (lane // RUN) * (length // SAMPLE * RUN) + lane % RUN
         key = tl.where(column >= start, _order(tl.load(scores + column)), ABSENT)
         share = K * SAMPLE / length.to(tl.float32)
-        wanted = (1.25 * share + 4 * tl.sqrt(share)).to(tl.int32) + 1
+        wanted = (1.1 * share + 3.5 * tl.sqrt(share)).to(tl.int32) + 1
         count = tl.sum((key > ABSENT).to(tl.int32))
         if count > wanted:
-            bound = _unorder(_kth_best(key, count, wanted, wanted // 16))
+            bound = _unorder(_kth_best(key, count, wanted, wanted // 32))
     return bound
 
 
@@ -294,10 +296,15 @@ def _collect(
     score = tl.where(first + _lanes(BLOCK) < low, float("-inf"), score)
     for base in range(first, high, BLOCK):
         ahead = _load_block(scores, base + BLOCK, high, BLOCK)  # on its way while this block is sorted out
+        last = tl.cumsum(_count_fours(score, bound), 0)
+        total = tl.max(last)
         if CAPACITY > 0:
-            if count > CAPACITY - BLOCK:
+            if count + total > CAPACITY:
                 count, bound = _prune(buffer, count, K, CAPACITY)
-        count += _append(score, base - low, bound, buffer + count)
+                last = tl.cumsum(_count_fours(score, bound), 0)
+                total = tl.max(last)
+        _append(score, base - low, bound, buffer + 2 * count, last)
+        count += total
         score = ahead
     tl.debug_barrier()
     return count
@@ -323,58 +330,78 @@ def _lanes(BLOCK: tl.constexpr) -> tl.tensor:
 def _prune(buffer: tl.tensor, count: tl.tensor, K: tl.constexpr, CAPACITY: tl.constexpr) -> tuple[tl.tensor, tl.tensor]:
     """Leaves the K best in the buffer; returns how many they are, and what a later score must reach to be one."""
     tl.debug_barrier()
-    threshold = _keep_best(buffer, count, buffer, K, CAPACITY)
+    threshold = _keep_best(buffer, count, buffer, K, CAPACITY, True)
     return tl.minimum(count, K), _unorder(threshold + 1)  # who ties with the last is too late
 
 
 @triton.jit
-def _append(score: tl.tensor, position: tl.tensor, bound: tl.tensor, buffer: tl.tensor) -> tl.tensor:
-    """Stores the pairs that reach the bound, side by side; returns their number. Each thread has four scores in a row.
+def _count_fours(score: tl.tensor, bound: tl.tensor) -> tl.tensor:
+    """Of each thread's four in a row, how many reach the bound: one scan serves them all."""
+    return tl.sum((score >= bound).to(tl.int32), axis=1)
 
-    One scan serves the four, and they stay in the layout in which they were loaded.
-    """
+
+@triton.jit
+def _append(score: tl.tensor, position: tl.tensor, bound: tl.tensor, buffer: tl.tensor, last: tl.tensor) -> None:
+    """Stores the pairs that reach the bound, side by side; `last` is the rank of the last of four, from 1 on."""
     even, odd = tl.split(tl.reshape(score, (score.shape[0], 2, 2)))
     score_0, score_2 = tl.split(even)
     score_1, score_3 = tl.split(odd)
-    taken_0, taken_1, taken_2, taken_3 = score_0 >= bound, score_1 >= bound, score_2 >= bound, score_3 >= bound
-    num_0 = taken_0.to(tl.int32)
-    num_1 = num_0 + taken_1.to(tl.int32)
-    num_2 = num_1 + taken_2.to(tl.int32)
-    num_3 = num_2 + taken_3.to(tl.int32)
-    last = tl.cumsum(num_3, 0)
-    target = buffer + (last - num_3)
     position += 4 * tl.arange(0, score.shape[0])
-    tl.store(target, _pair(score_0, position), mask=taken_0)
-    tl.store(target + num_0, _pair(score_1, position + 1), mask=taken_1)
-    tl.store(target + num_1, _pair(score_2, position + 2), mask=taken_2)
-    tl.store(target + num_2, _pair(score_3, position + 3), mask=taken_3)
-    return tl.max(last)
+    buffer += 2 * (last - _count_fours(score, bound))
+    buffer = _append_one(score_0, position, bound, buffer)
+    buffer = _append_one(score_1, position + 1, bound, buffer)
+    buffer = _append_one(score_2, position + 2, bound, buffer)
+    _append_one(score_3, position + 3, bound, buffer)
+
+
+@triton.jit
+def _append_one(score: tl.tensor, position: tl.tensor, bound: tl.tensor, buffer: tl.tensor) -> tl.tensor:
+    taken = score >= bound
+    _store_pair(buffer, position, score.to(tl.int32, bitcast=True), taken)
+    return buffer + 2 * taken.to(tl.int32)
+
+
+@triton.jit
+def _store_pair(pair: tl.tensor, position: tl.tensor, bits: tl.tensor, mask: tl.tensor) -> None:
+    """Both at once, 8 bytes."""
+    target = tl.multiple_of(pair, 2)[:, None] + tl.arange(0, 2)[None, :]
+    tl.store(target, tl.join(position, bits), mask=tl.broadcast_to(mask[:, None], target.shape))
 
 
 @triton.jit
 def _keep_best(
-    buffer: tl.tensor, count: tl.tensor, target: tl.tensor, K: tl.constexpr, CAPACITY: tl.constexpr
+    buffer: tl.tensor,
+    count: tl.tensor,
+    target: tl.tensor,
+    K: tl.constexpr,
+    CAPACITY: tl.constexpr,
+    PAIRS: tl.constexpr,
 ) -> tl.tensor:
     """Stores the K best in order, or all where they are fewer; returns the ordered score of the last that is kept.
 
-    The target takes pairs, and may be the buffer itself, or positions.
+    The target takes PAIRS, and may be the buffer itself, or positions.
     """
     # From the end: addresses that did not depend on the count would be kept in registers all along the row.
-    place = count - CAPACITY + tl.arange(0, CAPACITY)
-    keys = tl.where(place >= 0, _key(tl.load(buffer + place, mask=place >= 0, other=0)), ABSENT)
+    whole = count - CAPACITY + tl.arange(0, CAPACITY)
+    keys = tl.where(whole >= 0, _key(tl.load(buffer + 2 * whole + 1, mask=whole >= 0, other=0)), ABSENT)
     threshold = _kth_best(keys, count, tl.minimum(count, K), 0)
     num_above, num_tied = tl.full([], 0, tl.int32), tl.full([], 0, tl.int32)
     spare = K - tl.sum((keys > threshold).to(tl.int32))  # of those at the threshold the first ones are kept
     for base in range(0, count, PART):  # read again: kept in registers, pairs and places would spill
         part = base + tl.arange(0, PART)
-        pair = tl.load(buffer + part, mask=part < count, other=0)
-        key = tl.where(part < count, _key(pair), ABSENT)
+        position = tl.load(buffer + 2 * part, mask=part < count, other=0)
+        bits = tl.load(buffer + 2 * part + 1, mask=part < count, other=0)
+        key = tl.where(part < count, _key(bits), ABSENT)
         above, tied = key > threshold, (key == threshold) & (part < count)
         ranks = tl.cumsum(above.to(tl.int32) + (tied.to(tl.int32) << 16), 0)
         tied_rank = num_tied + (ranks >> 16)
-        rank = num_above + (ranks & 0xFFFF) + tl.minimum(tied_rank, spare)
-        tl.debug_barrier()  # what is stored here has been read by all
-        tl.store(target + rank - 1, pair.to(target.dtype.element_ty), mask=above | (tied & (tied_rank <= spare)))
+        place = num_above + (ranks & 0xFFFF) + tl.minimum(tied_rank, spare) - 1
+        kept = above | (tied & (tied_rank <= spare))
+        if PAIRS:
+            tl.debug_barrier()  # what is stored here has been read by all
+            _store_pair(target + 2 * place, position, bits, kept)
+        else:
+            tl.store(target + place, position, mask=kept)
         total = tl.max(ranks)
         num_above += total & 0xFFFF
         num_tied += total >> 16
@@ -384,7 +411,7 @@ def _keep_best(
 
 @triton.jit
 def _write_best(buffer: tl.tensor, count: tl.tensor, out: tl.tensor, K: tl.constexpr, CAPACITY: tl.constexpr) -> None:
-    _keep_best(buffer, count, out, K, CAPACITY)
+    _keep_best(buffer, count, out, K, CAPACITY, False)
     pad = count + tl.arange(0, triton.next_power_of_2(K))
     tl.store(out + pad, -1, mask=pad < K)
 
@@ -405,13 +432,8 @@ def _kth_best(key: tl.tensor, count: tl.tensor, k: tl.tensor, slack: tl.tensor) 
 
 
 @triton.jit
-def _pair(score: tl.tensor, position: tl.tensor) -> tl.tensor:
-    return (score.to(tl.int32, bitcast=True).to(tl.int64) << 32) | position.to(tl.uint32).to(tl.int64)
-
-
-@triton.jit
-def _key(pair: tl.tensor) -> tl.tensor:
-    return _order((pair >> 32).to(tl.int32).to(tl.float32, bitcast=True))
+def _key(bits: tl.tensor) -> tl.tensor:
+    return _order(bits.to(tl.float32, bitcast=True))
 
 
 @triton.jit
