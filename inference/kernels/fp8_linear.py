@@ -19,7 +19,7 @@ from inference.kernels.expert_tiles import check_products, dequantize_groups
 from inference.kernels.launch import BF16, Config, num_multiprocessors
 from inference.quantization import FP8_BLOCK, dequantize_blocks
 
-FEW_TOKENS = 64  # up to which the weight streams past the tokens
+FEW_TOKENS = 256  # up to which the weight streams past the tokens
 
 
 def _many_config(block_m: int, block_n: int, group_m: int, num_warps: int, num_stages: int) -> Config:
@@ -45,6 +45,13 @@ FEW = (
     _few_config(64, 16, 7, 3),
     _few_config(64, 16, 8, 4),
     _few_config(64, 16, 3, 5),
+)
+SOME = (
+    _few_config(64, 128, 2, 4),
+    _few_config(64, 128, 4, 4),
+    _few_config(64, 64, 2, 4),
+    _few_config(128, 64, 2, 4),
+    _few_config(128, 64, 4, 4),
 )
 
 
@@ -77,12 +84,15 @@ def fp8_linear(
 
 
 def few_config(num_tokens: int, weight_OI: Tensor) -> Config:
-    """Cuts the weight so finely that two programs a multiprocessor have work, each at least four blocks of it."""
+    """Cuts the weight so that two programs a multiprocessor have work, each at least four blocks of it."""
     num_out, num_in = weight_OI.shape
-    block_t = max(16, triton.next_power_of_2(num_tokens))
-    wanted = triton.cdiv(2 * num_multiprocessors(weight_OI.device), triton.cdiv(num_out, 64))
-    splits = max(1, min(wanted, num_in // FP8_BLOCK // 4))
-    return _few_config(64, block_t, splits, 8 if block_t < 64 else 6)
+    block_t = min(128, max(16, triton.next_power_of_2(num_tokens)))
+    num_tiles = triton.cdiv(num_out, 64) * max(1, triton.cdiv(num_tokens, block_t))
+    splits = triton.cdiv(2 * num_multiprocessors(weight_OI.device), num_tiles)
+    if num_tokens > 64:
+        splits = min(2 * num_multiprocessors(weight_OI.device) // num_tiles, 8)
+    splits = max(1, min(splits, triton.cdiv(num_in, FP8_BLOCK) // 4))
+    return _few_config(64, block_t, splits, 8 if block_t < 64 else 4)
 
 
 def plain_fp8_linear(x_TI: Tensor, x_scale_TG: Tensor, weight_OI: Tensor, weight_scale_RC: Tensor) -> Tensor:
@@ -118,7 +128,7 @@ def _launch_few(
     parts = x_scale.new_empty(*tiles, splits, block_o, block_t) if splits > 1 else x_scale
     counters = counters_for(tiles[0] * tiles[1], x.device, counters) if splits > 1 else x_scale
     _few_kernel[(*tiles, splits)](
-        x,
+        TensorDescriptor.from_tensor(x, [block_t, config.blocks["BLOCK_K"]]),
         x_scale,
         TensorDescriptor.from_tensor(weight, [block_o, config.blocks["BLOCK_K"]]),
         weight_scale,
@@ -192,7 +202,7 @@ def _many_kernel(
 
 @triton.jit
 def _few_kernel(
-    x_ptr: tl.tensor,
+    x_desc: tl.tensor,
     x_scale_ptr: tl.tensor,
     weight_desc: tl.tensor,
     weight_scale_ptr: tl.tensor,
@@ -213,24 +223,21 @@ def _few_kernel(
     tile_o, tile_t, split = tl.program_id(0), tl.program_id(1), tl.program_id(2)
     tokens = tile_t * BLOCK_T + tl.arange(0, BLOCK_T)
     is_token = tokens < num_tokens
-    inner = tl.arange(0, BLOCK_K)
     first = split * STEPS
-    x_ptrs = x_ptr + tokens.to(tl.int64)[None, :] * INNER + inner[:, None]
     x_scales = x_scale_ptr + tl.where(is_token, tokens, 0) * G
     scales = weight_scale_ptr + (tile_o * BLOCK_O // 128) * G
     out = tl.zeros((BLOCK_O, BLOCK_T), tl.float32)
     next_x_scale = tl.load(x_scales + tl.minimum(first, G - 1))
     next_scale = tl.load(scales + tl.minimum(first, G - 1))
     for step in range(STEPS):
-        k = first + step  # beyond the last group x is zero
+        k = first + step  # beyond the last group both factors are zero
         x_scale, scale = next_x_scale, next_scale
         ahead = tl.minimum(k + 1, G - 1)
         next_x_scale = tl.load(x_scales + ahead)
         next_scale = tl.load(scales + ahead)
-        is_x = is_token[None, :] & (inner < INNER - k * BLOCK_K)[:, None]
-        x = tl.load(x_ptrs + k * BLOCK_K, mask=is_x, other=0.0)
+        x = x_desc.load([tile_t * BLOCK_T, k * BLOCK_K])
         weight = weight_desc.load([tile_o * BLOCK_O, k * BLOCK_K])
-        out += tl.dot(weight, x) * (x_scale * scale)[None, :]
+        out += tl.dot(weight, x.T) * (x_scale * scale)[None, :]
 
     rows = tile_o * BLOCK_O + tl.arange(0, BLOCK_O)
     out_ptrs = out_ptr + tokens.to(tl.int64)[:, None] * OUT + rows[None, :]

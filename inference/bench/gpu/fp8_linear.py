@@ -10,7 +10,7 @@ from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
 from inference.bench.gpu.routed import activations, poison, replayed, small_activations, small_weights, weights
-from inference.kernels.fp8_linear import FEW, MANY, fp8_linear, plain_fp8_linear
+from inference.kernels.fp8_linear import FEW, MANY, SOME, fp8_linear, plain_fp8_linear
 from inference.kernels.launch import BF16, Config
 
 SMALL_IN, SMALL_OUT = 1360, 200  # both end within a block
@@ -47,7 +47,7 @@ def full(tokens: int, shape: tuple[int, int], device: torch.device) -> Problem:
     if tokens >= 16:
         rivals["cuBLAS, one scale, no promotion"] = scaled_once
     return Problem(
-        replayed(run) if tokens < 128 else run,
+        replayed(run) if tokens <= 128 else run,
         flops=2 * tokens * num_out * num_in,
         num_bytes=weight.numel() + x.numel() + 2 * tokens * num_out,
         rivals=rivals,
@@ -57,5 +57,7 @@ def full(tokens: int, shape: tuple[int, int], device: torch.device) -> Problem:
 CASES = (
     Case("FP8 o_proj, 4096 tokens", MANY, partial(small, 70), partial(full, 4096, OUTPUT), ceiling="fp8", goal=0.6),
     Case("FP8 o_proj, batch 8", FEW, partial(small, 21), partial(full, 8, OUTPUT), ceiling="copy", goal=0.8),
+    Case("FP8 o_proj, batch 128", SOME, partial(small, 140), partial(full, 128, OUTPUT), ceiling="copy"),
+    Case("FP8 q_a_proj, batch 128", SOME, partial(small, 140), partial(full, 128, QUERY), ceiling="copy"),
     Case("FP8 q_a_proj, batch 8", FEW, partial(small, 21), partial(full, 8, QUERY), ceiling="copy"),
 )
