@@ -67,11 +67,8 @@ class Sampler:
                 raise SamplingError("no token may come next")
             allowed_K = torch.as_tensor(allowed_ids, dtype=torch.int64, device=logits_V.device)
             penalised_V = torch.full_like(logits_V, -1e9).index_copy(0, allowed_K, penalised_V[allowed_K])
-        if params.temperature == 0.0:
-            return _argmax(penalised_V)
         key = noise_key(params.seed, sequence.choice, sequence.num_output_tokens)
-        ids_K, logits_K = _candidates(penalised_V / params.temperature, params.top_k, params.top_p)
-        return int(ids_K[_argmax(logits_K + gumbel_noise(key, ids_K))])
+        return draw(penalised_V, params.temperature, params.top_k, params.top_p, key)
 
     def _penalise(self, logits_V: Tensor, sequence: Sequence) -> Tensor:
         """Only the tokens seen are touched: operations over the whole row cost ten times as much."""
@@ -88,6 +85,14 @@ class Sampler:
             logits_U = torch.where(logits_U > 0, logits_U / p, logits_U * p)
         logits_U = logits_U - params.frequency_penalty * output_U - params.presence_penalty * (output_U > 0)
         return logits_V.index_copy(0, counts.ids_U, logits_U)
+
+
+def draw(logits_V: Tensor, temperature: float, top_k: int, top_p: float, key: int) -> int:
+    """The token of a row that has been penalised; `key` is noise_key's."""
+    if temperature == 0.0:
+        return _argmax(logits_V)
+    ids_K, logits_K = _candidates(logits_V / temperature, top_k, top_p)
+    return int(ids_K[_argmax(logits_K + gumbel_noise(key, ids_K))])
 
 
 class _TokenCounts:
@@ -166,15 +171,11 @@ def noise_key(seed: int, choice: int, position: int) -> int:
     return key
 
 
-def gumbel_noise(key: int | Tensor, token_ids_K: Tensor) -> Tensor:
-    """Gumbel noise for each token, float64 (K,), by hashing (key, token id) with splitmix64 in wrapping int64.
-
-    Of several rows: their keys as int64 (S, 1), see `signed`; the noise is (S, K).
-    """
-    signed_key = signed(key) if isinstance(key, int) else key
-    state_K = token_ids_K.to(torch.int64) * signed(_GOLDEN) + signed_key
-    state_K = (state_K ^ _shift_right(state_K, 30)) * signed(_MIX1)
-    state_K = (state_K ^ _shift_right(state_K, 27)) * signed(_MIX2)
+def gumbel_noise(key: int, token_ids_K: Tensor) -> Tensor:
+    """Gumbel noise for each token, float64 (K,), by hashing (key, token id) with splitmix64 in wrapping int64."""
+    state_K = token_ids_K.to(torch.int64) * _signed(_GOLDEN) + _signed(key)
+    state_K = (state_K ^ _shift_right(state_K, 30)) * _signed(_MIX1)
+    state_K = (state_K ^ _shift_right(state_K, 27)) * _signed(_MIX2)
     state_K = state_K ^ _shift_right(state_K, 31)
     uniform_K = (_shift_right(state_K, 11).double() + 0.5) * 2.0**-53  # never 0 nor 1
     return -torch.log(-torch.log(uniform_K))
@@ -192,6 +193,5 @@ def _shift_right(bits: Tensor, count: int) -> Tensor:
     return (bits >> count) & ((1 << (64 - count)) - 1)
 
 
-def signed(bits: int) -> int:
-    """64 bits as int64 holds them."""
+def _signed(bits: int) -> int:
     return bits - (1 << 64) if bits >> 63 else bits

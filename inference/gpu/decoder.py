@@ -23,9 +23,9 @@ from inference.batch import Rows
 from inference.cache import PagedCache
 from inference.engine import LaunchedStep
 from inference.gpu.attention import PlainPages
-from inference.gpu.sampling import RowParams, can_sample, sample_rows
+from inference.gpu.penalties import Penalties
+from inference.gpu.sampling import Draws, can_sample, choose_sample
 from inference.model import Model
-from inference.sampler import noise_key, signed
 from inference.scheduler import Chunk
 from inference.sequence import Sequence as TokenSequence
 
@@ -34,8 +34,30 @@ logger = logging.getLogger(__name__)
 By = Literal["auto", "plain", "kernels"]  # computes a step
 
 NARROWEST = 8  # blocks; each next width has four times as many
-# The numbers of a row before its block table; keys are two of them, temperatures their bits.
-TOKEN, SOURCE, POSITION, SLOT, CONTEXT, IS_REAL, KEY, TEMPERATURE, HEAD = 0, 1, 2, 3, 4, 5, 6, 8, 10
+# The numbers of a row before its block table.
+HEAD = np.dtype(
+    [
+        ("token", "i4"),
+        ("source", "i4"),  # the row of the step before that samples the token; -1 where it is known
+        ("position", "i4"),
+        ("slot", "i4"),
+        ("context_len", "i4"),
+        ("is_real", "i4"),
+        ("top_k", "i4"),
+        ("choice", "i4"),
+        ("num_output", "i4"),
+        ("line", "i4"),  # of penalties, and what the token adds there
+        ("added", "i4"),
+        ("temperature", "f4"),
+        ("repetition", "f4"),
+        ("frequency", "f4"),
+        ("presence", "f4"),
+        ("unused", "i4"),
+        ("top_p", "f8"),
+        ("seed", "u8"),
+    ]
+)
+HEAD_WIDTH = HEAD.itemsize // 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +107,13 @@ class RowDecoder:
         self._graphs: dict[_Shape, _Graph] = {}
         self._pool: Any = torch.cuda.graph_pool_handle() if model.device.type == "cuda" else None
         num_rows, vocab_size = self._batches[-1], model.config.vocab_size
+        self._token_ids_S = torch.zeros(num_rows, dtype=torch.int64, device=model.device)
         self._sampled_S = torch.zeros(num_rows, dtype=torch.int64, device=model.device)
         self._logits_SV = torch.zeros(num_rows, vocab_size, dtype=torch.float32, device=model.device)
         self._read = [_host_buffer((num_rows,), torch.int64, model.device) for _ in range(2)]
         self._turn = 0
+        self._sample = choose_sample(model.device)
+        self._penalties = Penalties(num_rows, vocab_size, model.device)
         self._newest: _Graph | None = None
 
     def can_decode(self, chunk: Chunk) -> bool:
@@ -102,17 +127,32 @@ class RowDecoder:
     def launch(self, chunks: Sequence[Chunk], after: LaunchedStep | None = None) -> Launched:
         """Starts a step. Tokens that `after`, the step launched last, has yet to sample are taken from there."""
         graph = self._graph(self._shape(chunks))
-        host_SF = graph.next_host()
-        self._fill(host_SF, chunks, after)
+        self._fill(graph.next_host(), chunks, after)
         graph.replay()
         self._newest = graph
-        num_rows = len(chunks)
-        keys_S = graph.rows_SF[:num_rows, KEY : KEY + 2].contiguous().view(torch.int64)[:, 0]
-        temperatures_S = graph.rows_SF[:num_rows, TEMPERATURE].contiguous().view(torch.float32)
-        is_greedy = not host_SF[:num_rows, TEMPERATURE].any()
-        logits_SV = self._logits_SV[:num_rows]
-        self._sampled_S[:num_rows] = sample_rows(logits_SV, RowParams(keys_S, temperatures_S, is_greedy))
+        logits_SV = self._logits_SV[: len(chunks)]
+        has_penalties = any(chunk.sequence.params.has_penalties for chunk in chunks)
+        self._sampled_S[: len(chunks)] = self._draw(logits_SV, graph.rows_SF[: len(chunks)], has_penalties)
         return self._launched(chunks, logits_SV)
+
+    def _draw(self, logits_SV: Tensor, rows_SF: Tensor, has_penalties: bool) -> Tensor:
+        draws = Draws(
+            temperature_S=column(rows_SF, "temperature", torch.float32),
+            top_k_S=column(rows_SF, "top_k"),
+            top_p_S=column(rows_SF, "top_p", torch.float64),
+            seed_S=column(rows_SF, "seed", torch.int64),
+            choice_S=column(rows_SF, "choice").to(torch.int64),
+            position_S=column(rows_SF, "num_output").to(torch.int64),
+        )
+        if has_penalties:
+            logits_SV = self._penalties.apply(
+                logits_SV,
+                self._token_ids_S[: len(rows_SF)],
+                column(rows_SF, "line").to(torch.int64),
+                column(rows_SF, "added"),
+                *(column(rows_SF, name, torch.float32) for name in ("repetition", "frequency", "presence")),
+            )
+        return self._sample(logits_SV, draws)
 
     @torch.inference_mode()
     def prepare(self) -> None:
@@ -147,43 +187,59 @@ class RowDecoder:
 
     def _fill(self, host_SF: NDArray[np.int32], chunks: Sequence[Chunk], after: LaunchedStep | None) -> None:
         """One line a row; the lines below hold rows that fill up."""
-        block_size = self._cache.block_size
-        for line, chunk in zip(host_SF, chunks, strict=False):
+        heads_S, tables_SB, block_size = heads_of(host_SF), host_SF[:, HEAD_WIDTH:], self._cache.block_size
+        for row, (chunk, place) in enumerate(zip(chunks, self._penalties.places(chunks), strict=True)):
             sequence, position, params = chunk.sequence, chunk.start, chunk.sequence.params
             table = sequence.block_table[: -(-chunk.end // block_size)]
-            known = position < len(sequence.token_ids)
-            line[TOKEN] = sequence.token_ids[position] if known else 0
-            line[SOURCE] = -1 if known or after is None else after.rows[sequence]
-            line[POSITION], line[CONTEXT], line[IS_REAL] = position, chunk.end, 1
-            line[SLOT] = table[position // block_size] * block_size + position % block_size
-            line[HEAD : HEAD + len(table)] = table
-            line[TEMPERATURE] = np.float32(params.temperature).view(np.int32)
-            if params.temperature:
-                key = signed(noise_key(params.seed, sequence.choice, chunk.end - sequence.num_prompt_tokens))
-                line[KEY : KEY + 2] = np.array([key], dtype=np.int64).view(np.int32)
-        for line in host_SF[len(chunks) :]:
-            if line[IS_REAL]:
-                self._idle_row(line)
+            is_known = position < len(sequence.token_ids)
+            assert is_known or after is not None, "a token that nobody samples"
+            heads_S[row] = (
+                sequence.token_ids[position] if is_known else 0,
+                -1 if is_known or after is None else after.rows[sequence],
+                position,
+                table[position // block_size] * block_size + position % block_size,
+                chunk.end,
+                1,
+                params.top_k,
+                sequence.choice,
+                chunk.end - sequence.num_prompt_tokens,
+                place.line,
+                place.added,
+                params.temperature,
+                params.repetition_penalty,
+                params.frequency_penalty,
+                params.presence_penalty,
+                0,
+                params.top_p,
+                params.seed & 0xFFFFFFFFFFFFFFFF,
+            )
+            tables_SB[row, : len(table)] = table
+        for row in range(len(chunks), len(host_SF)):
+            if heads_S[row]["is_real"]:
+                self._idle_row(host_SF, row)
 
-    def _idle_row(self, line: NDArray[np.int32]) -> None:
-        line[:] = 0
-        line[SOURCE], line[CONTEXT] = -1, 1
-        line[SLOT] = self._spare_block * self._cache.block_size
-        line[HEAD:] = -1
-        line[HEAD] = self._spare_block
+    def _idle_row(self, host_SF: NDArray[np.int32], row: int) -> None:
+        host_SF[row] = 0
+        head = heads_of(host_SF)[row]
+        head["source"], head["context_len"], head["slot"] = -1, 1, self._spare_block * self._cache.block_size
+        head["line"] = self._batches[-1]  # nobody's
+        host_SF[row, HEAD_WIDTH:] = -1
+        host_SF[row, HEAD_WIDTH] = self._spare_block
 
     def _compute(self, rows_SF: Tensor, is_sparse: bool) -> None:
         """What is captured: from the rows' numbers to their logits."""
-        source_S = rows_SF[:, SOURCE].to(torch.int64)
+        source_S = column(rows_SF, "source").to(torch.int64)
         sampled_S = self._sampled_S[source_S.clamp_min(0)]
-        token_ids_S = torch.where(source_S < 0, rows_SF[:, TOKEN].to(torch.int64), sampled_S)
+        token_ids_S = torch.where(source_S < 0, column(rows_SF, "token").to(torch.int64), sampled_S)
+        token_ids_S = token_ids_S.clamp_min(0)  # of a row that could not be sampled; nobody reads what follows it
+        self._token_ids_S[: len(rows_SF)] = token_ids_S
         rows = Rows(
-            token_ids_S=token_ids_S.clamp_min(0),  # of a row that could not be sampled; nobody will read what follows
-            positions_S=rows_SF[:, POSITION].to(torch.int64),
-            slots_S=rows_SF[:, SLOT].to(torch.int64),
-            context_lens_S=rows_SF[:, CONTEXT].contiguous(),
-            block_tables_SB=rows_SF[:, HEAD:].contiguous(),
-            is_real_S=rows_SF[:, IS_REAL] > 0,
+            token_ids_S=token_ids_S,
+            positions_S=column(rows_SF, "position").to(torch.int64),
+            slots_S=column(rows_SF, "slot").to(torch.int64),
+            context_lens_S=column(rows_SF, "context_len"),
+            block_tables_SB=rows_SF[:, HEAD_WIDTH:].contiguous(),
+            is_real_S=column(rows_SF, "is_real") > 0,
             is_sparse=is_sparse,
         )
         self._logits_SV[: len(rows_SF)] = self._forward(rows)
@@ -232,15 +288,15 @@ class _Graph:
         device: torch.device,
         pool: Any,
         compute: Callable[[Tensor, bool], None],
-        idle_row: Callable[[NDArray[np.int32]], None],
+        idle_row: Callable[[NDArray[np.int32], int], None],
     ) -> None:
-        size = (shape.num_rows, HEAD + shape.num_blocks)
+        size = (shape.num_rows, HEAD_WIDTH + shape.num_blocks)
         self.rows_SF = torch.zeros(size, dtype=torch.int32, device=device)
         self._hosts = [_host_buffer(size, torch.int32, device) for _ in range(2)]
         self._turn = 0
         for host_SF in self._hosts:
-            for line in host_SF.numpy():
-                idle_row(line)
+            for row in range(shape.num_rows):
+                idle_row(host_SF.numpy(), row)
         self.rows_SF.copy_(self._hosts[0])
         self._run: Callable[[], None] = lambda: compute(self.rows_SF, shape.is_sparse)
         if pool is not None:
@@ -254,6 +310,19 @@ class _Graph:
     def replay(self) -> None:
         self.rows_SF.copy_(self._hosts[self._turn], non_blocking=True)
         self._run()
+
+
+def heads_of(host_SF: NDArray[np.int32]) -> NDArray[Any]:
+    """The same memory, by name."""
+    heads: NDArray[Any] = host_SF[:, :HEAD_WIDTH].view(HEAD)[:, 0]
+    return heads
+
+
+def column(rows_SF: Tensor, name: str, dtype: torch.dtype = torch.int32) -> Tensor:
+    """One number of every row (S,), on the card."""
+    offset = HEAD.fields[name][1] // 4  # type: ignore[index]
+    numbers_S = rows_SF[:, offset : offset + dtype.itemsize // 4].contiguous()
+    return numbers_S.view(dtype)[:, 0]
 
 
 def capture(run: Callable[[], None], pool: Any) -> Callable[[], None]:

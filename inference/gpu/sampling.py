@@ -1,48 +1,65 @@
-"""The next tokens of many rows at once, where they lie: the same as inference/sampler.py gives row by row.
+"""The next tokens of many rows at once, where their logits lie: those that inference/sampler.py gives row by row.
 
-Not everything that a request may ask for is done here (see `can_sample`); a row that asks for more is sampled by the
-host, and nobody computes ahead of it.
+Penalties are taken off the logits first (penalties.py), then inference/kernels/sample.py draws. Grammars, healed
+prefixes and log-probabilities are the host's: such a row is sampled there, and nobody computes ahead of it.
 Legend: S rows, V vocabulary.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from inference.sampler import gumbel_noise
+from inference.sampler import draw, noise_key
 from inference.sequence import Sequence
 
 NOT_FINITE = -1  # stands where a token would: the row's logits are no numbers
 
 
 @dataclass(frozen=True, slots=True)
-class RowParams:
-    keys_S: Tensor  # int64, sampler.noise_key
-    temperatures_S: Tensor  # fp32
-    is_greedy: bool  # all rows
+class Draws:
+    """How each row is drawn, as inference.kernels.sample has it."""
+
+    temperature_S: Tensor  # fp32; 0: the largest logit
+    top_k_S: Tensor  # int32; 0: every token
+    top_p_S: Tensor  # fp64
+    seed_S: Tensor  # int64
+    choice_S: Tensor  # int64
+    position_S: Tensor  # int64: tokens put out so far
+
+
+Sample = Callable[[Tensor, Draws], Tensor]
 
 
 def can_sample(sequence: Sequence) -> bool:
-    params = sequence.params
-    return (
-        sequence.grammar is None
-        and not sequence.heal
-        and params.num_logprobs is None
-        and not params.has_penalties
-        and (params.temperature == 0.0 or (params.top_k == 0 and params.top_p >= 1.0))
-    )
+    return sequence.grammar is None and not sequence.heal and sequence.params.num_logprobs is None
 
 
-def sample_rows(logits_SV: Tensor, params: RowParams) -> Tensor:
-    """int64 (S,); NOT_FINITE for a row that cannot be sampled."""
-    best_S = logits_SV.argmax(dim=-1)
-    if not params.is_greedy:
-        is_greedy_S = params.temperatures_S == 0
-        scaled_SV = logits_SV / params.temperatures_S.masked_fill(is_greedy_S, 1.0)[:, None]
-        token_ids_V = torch.arange(logits_SV.shape[1], device=logits_SV.device)
-        noise_SV = gumbel_noise(params.keys_S[:, None], token_ids_V)
-        best_S = torch.where(is_greedy_S, best_S, (scaled_SV + noise_SV).argmax(dim=-1))
-    return best_S.masked_fill(~logits_SV.sum(dim=-1).isfinite(), NOT_FINITE)
+def choose_sample(device: torch.device) -> Sample:
+    """The kernel where there is a card."""
+    if device.type != "cuda":
+        return plain_sample
+    try:
+        from inference.kernels import sample as kernel  # triton: only where a card, or its interpreter, computes
+    except ImportError:
+        return plain_sample
+
+    def sample(logits_SV: Tensor, draws: Draws) -> Tensor:
+        return kernel.sample(logits_SV, kernel.Draws(*(getattr(draws, name) for name in Draws.__slots__)))
+
+    return sample
+
+
+def plain_sample(logits_SV: Tensor, draws: Draws) -> Tensor:
+    """int64 (S,), row by row; NOT_FINITE for a row that cannot be sampled."""
+    columns = [getattr(draws, name).tolist() for name in Draws.__slots__]
+    tokens = []
+    for logits_V, temperature, top_k, top_p, seed, choice, position in zip(logits_SV, *columns, strict=True):
+        if bool(logits_V.sum().isfinite()):
+            tokens.append(draw(logits_V, temperature, top_k, top_p, noise_key(seed, choice, position)))
+        else:
+            tokens.append(NOT_FINITE)
+    return torch.tensor(tokens, dtype=torch.int64, device=logits_SV.device)

@@ -124,8 +124,23 @@ def test_who_is_cancelled_while_a_step_is_on_its_way_ends_once(model: Model, tok
     assert ids_of([d for d in deltas if d.request_id == "stays"]) == ids_of(alone)
 
 
+def test_penalties_fall_on_what_the_host_would_count(model: Model, tokenizer: Tokenizer) -> None:
+    """Answers that come and go, are preempted, continue a prefix, or have a prompt of one token."""
+    penalties = {"repetition_penalty": 1.3, "frequency_penalty": 0.4, "presence_penalty": 0.2}
+    requests = [request_of(f"p{i}", length=25 + 3 * i, temperature=0.7 * (i % 2), **penalties) for i in range(4)]
+    requests += [request_of("free"), request_of("again", prefix=(9, 9, 8, 7), repetition_penalty=1.5, top_k=20)]
+    requests += [GenerationRequest("short", (7,), replace(requests[0].params, top_p=0.9))]
+    plain, ahead = engines_of(model, tokenizer)
+    right = answers(run(plain, *requests), requests)
+    assert answers(run(ahead, *requests), requests) == right
+    _, tight = engines_of(model, tokenizer, num_blocks=19)
+    assert answers(run(tight, *requests), requests) == right and tight.scheduler.num_preemptions > 0
+    without = [replace(r, params=replace(r.params, repetition_penalty=1.0, frequency_penalty=0.0)) for r in requests]
+    assert answers(run(ahead, *without), requests) != right
+
+
 def test_what_the_device_cannot_sample_is_sampled_by_the_host(model: Model, tokenizer: Tokenizer) -> None:
-    """Penalties, log-probabilities, a healed prefix and a grammar, beside answers that run ahead."""
+    """Log-probabilities, a healed prefix and a grammar, beside answers that could run ahead."""
     grammar = GrammarCompiler(tokenizer, frozenset({0})).compile('start: "the " /[a-z]{4}/')
     requests = [
         request_of("plain", temperature=0.0),
