@@ -15,17 +15,24 @@ from inference.batch import Rows
 from inference.cache import PagedCache
 from inference.fp8_cache import Fp8PagedCache
 from inference.gpu.pages import KernelPages, pages_obstacle
+from inference.kernels.combine import combine
 from inference.kernels.gate import CONFIGS as GATE_CONFIGS
 from inference.kernels.gate import Choice, choose_experts
+from inference.kernels.grouped_linear_bf16 import DOWN, GATE_UP, down_bf16, gate_up_bf16
 from inference.kernels.index_pages import write_index_pages
 from inference.kernels.launch import BF16
 from inference.kernels.norm import rms_norm
+from inference.kernels.permute import permute
 from inference.kernels.rope_cache import rotate_and_write, turns_of
 from inference.kernels.wide_experts import activate_wide
 from inference.model import Model
 from inference.model.attention import Attention, Query
 from inference.model.indexer import KEY_NORM_EPS
 from inference.model.moe import DenseMLP, MoE
+
+# Columns from which several programs share the gate's sum of a few rows: below, each would have a step or two.
+SPLIT_GATE_FROM = 2048
+FEW_ROWS = 16  # of an expert on average: fewer fill the smallest tile badly, and a larger one worse
 
 
 def kernel_obstacle(model: Model, cache: PagedCache) -> str | None:
@@ -35,8 +42,9 @@ def kernel_obstacle(model: Model, cache: PagedCache) -> str | None:
         return "it is for exact bfloat16"
     if isinstance(cache, Fp8PagedCache):
         return "it writes its cache in bfloat16"
-    if config.hidden_size % 8:
-        return f"hidden_size = {config.hidden_size}: a multiple of 8 is needed"
+    for name in ("hidden_size", "moe_intermediate_size"):
+        if getattr(config, name) % 8:
+            return f"{name} = {getattr(config, name)}: a multiple of 8 is needed"
     return pages_obstacle(config, cache.block_size)
 
 
@@ -60,6 +68,7 @@ class KernelForward:
         moes = [layer.mlp for layer in model.layers if isinstance(layer.mlp, MoE)]
         self._gates = [moe.gate.weight_ED.to(BF16) for moe in moes]
         self._distinct = [moe.distinct_of_E.int() for moe in moes]
+        self._experts = [None if moe.is_wide else stack_experts(moe) for moe in moes]
         self._first_moe = len(model.layers) - len(moes)
         shape = (len(moes), max_rows, config.num_experts_per_tok)
         self._ids_LSK = torch.zeros(shape, dtype=torch.int32, device=device)
@@ -135,22 +144,20 @@ class KernelForward:
         )
 
     def _feed(self, number: int, moe: MoE, x_SD: Tensor) -> Tensor:
-        """Of a layer with more distinct experts than are active, every expert computes every row."""
-        if moe.wide is None:
-            out_SD, ids_SK = moe(x_SD, x_SD.float(), in_any_case=True)
-            self._ids_LSK[number, : len(x_SD)] = ids_SK
-            return out_SD
-        ids_SK, weights_SK = (
-            self._ids_LSK[number, : len(x_SD)],
-            x_SD.new_empty(len(x_SD), self._choice.num_chosen, dtype=torch.float32),
-        )
+        ids_SK = self._ids_LSK[number, : len(x_SD)]
+        weights_SK = x_SD.new_empty(ids_SK.shape, dtype=torch.float32)
+        config = GATE_CONFIGS[0] if x_SD.shape[1] < SPLIT_GATE_FROM else None
         choose_experts(
-            x_SD, self._gates[number], moe.gate.bias_E, self._choice, out=(ids_SK, weights_SK), config=GATE_CONFIGS[0]
+            x_SD, self._gates[number], moe.gate.bias_E, self._choice, out=(ids_SK, weights_SK), config=config
         )
-        both_SX = moe.wide.activate.both(x_SD)
-        return moe.wide.down(
-            activate_wide(both_SX, moe.shared_width, moe.width, ids_SK, weights_SK, self._distinct[number])
-        )
+        if moe.wide is not None:
+            both_SX = moe.wide.activate.both(x_SD)
+            distinct_E = self._distinct[number]
+            return moe.wide.down(activate_wide(both_SX, moe.shared_width, moe.width, ids_SK, weights_SK, distinct_E))
+        experts = self._experts[number]
+        assert experts is not None
+        out_SD = experts(x_SD, self._distinct[number][ids_SK.long()], weights_SK)
+        return out_SD if moe.shared is None else out_SD.float().add_(_feed_dense(moe.shared, x_SD))
 
     def _count(self, rows: Rows) -> None:
         if not len(self._ids_LSK):
@@ -160,6 +167,33 @@ class KernelForward:
         is_real = rows.is_real_S.to(torch.int64)[None, :, None].expand(len(self._ids_LSK), -1, self._choice.num_chosen)
         counts = self._model.expert_counts[self._first_moe :]
         counts.view(-1).scatter_add_(0, flat, is_real.flatten())
+
+
+class GroupedExperts:
+    """Each row's own experts, computed expert by expert for all rows that chose it."""
+
+    def __init__(self, gate_up_UXD: Tensor, down_UDF: Tensor) -> None:
+        """(U, 2F, D) and (U, D, F) of the distinct experts."""
+        self._gate_up_UXD, self._down_UDF = gate_up_UXD, down_UDF
+
+    def __call__(self, x_SD: Tensor, distinct_SK: Tensor, weights_SK: Tensor) -> Tensor:
+        num_distinct = len(self._down_UDF)
+        few = distinct_SK.numel() < FEW_ROWS * num_distinct
+        gate_up = next(c for c in GATE_UP if c.blocks["BLOCK_M"] == 16) if few else GATE_UP[0]
+        down = next(c for c in DOWN if c.blocks["BLOCK_M"] == gate_up.blocks["BLOCK_M"])
+        permutation = permute(distinct_SK, num_distinct, gate_up.blocks["BLOCK_M"])
+        activated_RF = gate_up_bf16(x_SD, self._gate_up_UXD, permutation, config=gate_up)
+        rows_RD = down_bf16(activated_RF, self._down_UDF, permutation, config=down)
+        return combine(rows_RD, permutation.row_TK, weights_SK)
+
+
+def stack_experts(moe: MoE) -> GroupedExperts:
+    """The layer's own experts keep their weights as parts of the stacks: nothing is held twice for long."""
+    gate_up_UXD = torch.stack([expert.activate.both.weight for expert in moe.experts])
+    down_UDF = torch.stack([expert.down.weight for expert in moe.experts])
+    for expert, gate_up_XD, down_DF in zip(moe.experts, gate_up_UXD, down_UDF, strict=True):
+        expert.activate.both.weight, expert.down.weight = gate_up_XD, down_DF
+    return GroupedExperts(gate_up_UXD, down_UDF)
 
 
 def _feed_dense(mlp: DenseMLP, x_SD: Tensor) -> Tensor:
