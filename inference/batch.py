@@ -3,8 +3,11 @@
 Legend: T tokens of this step, S sequences, B blocks of the longest sequence, L rows whose logits are wanted.
 """
 
-from dataclasses import dataclass
+from __future__ import annotations
 
+from dataclasses import dataclass, fields
+
+import torch
 from torch import Tensor
 
 
@@ -19,6 +22,9 @@ class Batch:
     context_lens_S: Tensor  # int32, tokens in the cache after this step
     block_tables_SB: Tensor  # int32, -1 pads
     logits_rows_L: Tensor  # int64, rows of T
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
 
 
 @dataclass(frozen=True, slots=True)

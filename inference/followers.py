@@ -39,7 +39,8 @@ Join = Callable[[], Ranks]
 
 
 class LeadingModel:
-    """Rank 0's model as its engine sees it: all ranks compute each call."""
+    """Rank 0's model as its engine sees it: all ranks compute each call. Batches are wanted on the CPU, from where
+    they are sent; on a card each would have to be waited for."""
 
     def __init__(self, model: Model, ranks: Ranks) -> None:
         self._model, self._ranks = model, ranks
@@ -61,7 +62,7 @@ class LeadingModel:
             raise ModelLost(f"{self._ranks.size} processes have lost each other")
         try:
             self._ranks.send(call, batch)
-            return _compute(self._model, call, batch, cache)
+            return _compute(self._model, call, batch.to(self._model.device), cache)
         except Exception as error:
             self._is_lost = True
             raise ModelLost(f"{self._ranks.size} processes lost each other: {error}") from error

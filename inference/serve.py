@@ -135,7 +135,7 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
         scheduler,
         tokenizer,
         max_model_len=max_model_len,
-        device=settings.device,
+        device=settings.device if ranks.size == 1 else "cpu",  # see LeadingModel
         max_wait_s=settings.max_wait_s,
         drafter=drafter,
         decoder=row_decoder,
