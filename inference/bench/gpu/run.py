@@ -53,11 +53,16 @@ def run(settings: GpuBenchSettings) -> int:
         outcome = _time(name, worker)
         outcomes.append(outcome)
         print("\n".join(lines(chosen[name], outcome, ceilings)), flush=True)
-    layer = _measure_layer() if settings.layer or not settings.cases else {}
-    if settings.json is not None:
-        whole = {"about": about, "cases": [asdict(outcome) for outcome in outcomes], **layer}
-        settings.json.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
+    whole = {"about": about, "cases": [asdict(outcome) for outcome in outcomes]}
+    _write(settings.json, whole)
+    if settings.layer or not settings.cases:
+        _write(settings.json, whole | _measure_layer())
     return 1 if any(_failed(outcome) for outcome in outcomes) else 0
+
+
+def _write(file: Path | None, whole: dict[str, Any]) -> None:
+    if file is not None:
+        file.write_text(json.dumps(whole, indent=1) + "\n", encoding="utf-8")
 
 
 def describe(ceilings: Ceilings) -> dict[str, Any]:
