@@ -3,7 +3,8 @@
 from contextlib import aclosing
 from uuid import UUID
 
-from chatapp.answers.claimed import Claimed, Stopped
+from chatapp.answers.claimed import Claimed
+from chatapp.answers.held import Stopped
 from chatapp.answers.joining import joined
 from chatapp.answers.patience import Patience, Tries
 from chatapp.context.counting import counter_for

@@ -10,14 +10,16 @@ import traceback
 from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
+from uuid import UUID
 
 from django.db import DatabaseError
 from redis.exceptions import RedisError
 
 from chatapp.answers.accounting import finished, question_now, tokens_shown, with_aside
-from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped, StopReason
+from chatapp.answers.claimed import Claimed
 from chatapp.answers.claims import Claim, release
 from chatapp.answers.events import AnswerStarted, Delta, Part
+from chatapp.answers.held import DATABASE_AWAY, Stopped, StopReason
 from chatapp.answers.joining import joined
 from chatapp.answers.loading import Loaded, load
 from chatapp.answers.log import FencedOut
@@ -67,6 +69,10 @@ class Generation(Claimed):
         self._is_cancel_pending = False
         self._is_cut_by_quota = False
         self._started_at = time.monotonic()
+
+    @property
+    def id(self) -> UUID:
+        return self.claim.answer_id
 
     def stop(self, reason: StopReason) -> None:
         """Cancelling waits until all that was ever shown is read back: it is kept."""

@@ -11,9 +11,10 @@ from functools import partial
 from uuid import UUID
 
 from chatapp.answers.asides import Asides
-from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped
+from chatapp.answers.claimed import Claimed
 from chatapp.answers.events import Wire
 from chatapp.answers.gathering import holding
+from chatapp.answers.held import DATABASE_AWAY, Stopped
 from chatapp.answers.loading import Loaded
 from chatapp.answers.to_search import ToSearch, to_search
 from chatapp.context.queries import asked_for_queries, queries_in

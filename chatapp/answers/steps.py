@@ -12,8 +12,9 @@ from functools import partial
 from uuid import UUID
 
 from chatapp.answers.asides import Asides
-from chatapp.answers.claimed import DATABASE_AWAY, Claimed, Stopped
+from chatapp.answers.claimed import Claimed
 from chatapp.answers.deep import begin_call, store_found, store_refusal
+from chatapp.answers.held import DATABASE_AWAY, Stopped
 from chatapp.answers.loading import Loaded
 from chatapp.answers.long_reading import save_note
 from chatapp.answers.patience import Patience
