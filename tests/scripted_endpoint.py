@@ -67,6 +67,7 @@ class ScriptedEndpoint:
         routes = [
             Route("/v1/models", self._models),
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
+            Route("/v1/completions", self._complete, methods=["POST"]),
         ]
         config = uvicorn.Config(
             Starlette(routes=routes), log_level="error", lifespan="off", timeout_graceful_shutdown=1
@@ -95,6 +96,17 @@ class ScriptedEndpoint:
         self.calls[body["model"]] += 1
         script = Script.of(body["model"])
         return self._refusal(script, body) or await self._answer(script, body)
+
+    async def _complete(self, request: Request) -> Response:
+        """A prompt continued: the same words, in the older form."""
+        body = await request.json()
+        self.requests.append(body)
+        self.calls[body["model"]] += 1
+        events = [{"choices": [{"index": 0, "text": word, "finish_reason": None}]} for word in WORDS]
+        events.append({"choices": [{"index": 0, "text": "", "finish_reason": "stop"}]})
+        usage = {"prompt_tokens": 100, "completion_tokens": len(WORDS), "prompt_cache_hit_tokens": 64}
+        data = b"".join(map(_event, [*events, {"choices": [], "usage": usage}])) + b"data: [DONE]\n\n"
+        return Response(data, media_type="text/event-stream")
 
     def _refusal(self, script: Script, body: dict[str, Any]) -> Response | None:
         """An error response, in the shape the script asks for."""

@@ -119,12 +119,13 @@ class EndpointClient:
         while True:
             body = request_body(target, question, refused)
             attempt = await stack.enter_async_context(AsyncExitStack())
-            response = await self._post(target, body, attempt)
+            path = "chat/completions" if question.prompt is None else "completions"
+            response = await self._post(target, path, body, attempt)
             if response.status_code == 200:
                 return response
             error = await _read_error_page(response)
             await attempt.aclose()
-            field = _refused_field(response.status_code, error, body)
+            field = _refused_field(response.status_code, error, sent_fields(body, question))
             if field is None:
                 wait_s = _retry_after_s(response.headers)
                 fault = fault_of_status(response.status_code, error, target.model, wait_s)
@@ -135,8 +136,8 @@ class EndpointClient:
             # Our own worker refuses token ids that do not spell the text beside them; the next ones may.
             self._refused[target.base_url, target.model] = refused - {"token_ids"}
 
-    async def _post(self, target: Target, body: dict[str, Any], stack: AsyncExitStack) -> httpx.Response:
-        url = f"{target.base_url}/chat/completions"
+    async def _post(self, target: Target, path: str, body: dict[str, Any], stack: AsyncExitStack) -> httpx.Response:
+        url = f"{target.base_url}/{path}"
         try:
             async with asyncio.timeout(self._timeouts.headers):
                 return await stack.enter_async_context(
@@ -253,6 +254,8 @@ class _AnswerReader:
         self.finish_reason = str(choice.get("finish_reason") or self.finish_reason)
         message = choice.get("delta") or choice.get("message")
         ids = _counts(choice.get("token_ids")) if self._target.takes_token_ids else ()
+        if isinstance(choice.get("text"), str):  # of a prompt that is continued
+            message = {"content": choice["text"]}
         return self._read_message(message if isinstance(message, dict) else {}, ids)
 
     def _read_message(self, message: dict[str, Any], token_ids: tuple[int, ...]) -> list[Delta]:
@@ -298,6 +301,8 @@ def _counts(values: Any) -> tuple[int, ...]:
 
 def _splitter(target: Target, question: Question) -> ThinkSplitter:
     """Where the answer stands: one whose text has begun never opens a `<think>`."""
+    if question.prompt is not None:
+        return ThinkSplitter("text")
     if question.prefix is None:
         return ThinkSplitter()
     if question.prefix.text:
@@ -326,14 +331,14 @@ async def _read_error_page(response: httpx.Response) -> ErrorBody:
     return read_error(body[:MAX_ERROR_BYTES].decode("utf-8", "replace"))
 
 
-def _refused_field(status: int, error: ErrorBody, body: dict[str, Any]) -> str | None:
-    """The optional field of this body that the error names, longest name first."""
+def _refused_field(status: int, error: ErrorBody, sent: set[str]) -> str | None:
+    """The optional field among the sent ones that the error names, longest name first."""
     if status not in (400, 422):
         return None
-    if "tools" in body and any(words in error.message.lower() for words in _NO_TOOLS):
+    if "tools" in sent and any(words in error.message.lower() for words in _NO_TOOLS):
         return "tools"
     words = {word.strip("`'\".,:;()[]") for word in error.message.replace(".", " ").split()} | set(error.fields)
-    named = sorted(sent_fields(body) & words, key=len, reverse=True)
+    named = sorted(sent & words, key=len, reverse=True)
     return named[0] if named else None
 
 

@@ -84,16 +84,17 @@ class Question:
     user: str = ""  # whose share of our own worker it takes; told to nobody else
     tools: tuple[Tool, ...] = ()
     tool_choice: ToolChoice = "auto"
+    prompt: str | None = None  # to be continued as it is, in place of messages
+    options: Mapping[str, Any] = field(default_factory=dict)  # somebody's own wishes: sent as they are, never left out
 
 
 def request_body(target: Target, question: Question, refused: frozenset[str]) -> dict[str, Any]:
     """The JSON of `POST /chat/completions`, without the fields this endpoint has refused."""
-    body: dict[str, Any] = {
-        "model": target.model,
-        "messages": [_message(message) for message in question.messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
+    body: dict[str, Any] = {"model": target.model, "stream": True, "stream_options": {"include_usage": True}}
+    if question.prompt is None:
+        body["messages"] = [_message(message) for message in question.messages]
+    else:
+        body["prompt"] = question.prompt
     body["max_completion_tokens" if "max_tokens" in refused else "max_tokens"] = question.max_tokens
     if question.seed is not None and target.takes_seed:
         body["seed"] = question.seed
@@ -103,7 +104,7 @@ def request_body(target: Target, question: Question, refused: frozenset[str]) ->
         body["return_token_ids"] = True
         if question.user:
             body["user"] = question.user
-    if target.switches_thinking:
+    if target.switches_thinking and question.prompt is None:
         # DeepSeek's spelling, and that of vLLM and SGLang (the template's argument has two names).
         body["thinking"] = {"type": "enabled" if question.thinking else "disabled"}
         body["chat_template_kwargs"] = {"thinking": question.thinking, "enable_thinking": question.thinking}
@@ -113,7 +114,7 @@ def request_body(target: Target, question: Question, refused: frozenset[str]) ->
             body["tool_choice"] = question.tool_choice
     if question.prefix is not None:
         _continue(body, target, question.prefix)
-    return _without(body, refused)
+    return {**_without(body, refused), **question.options}
 
 
 def _message(message: ChatMessage) -> dict[str, Any]:
@@ -170,10 +171,13 @@ def _thinking_inline(prefix: Prefix) -> str:
 
 def _without(body: dict[str, Any], refused: frozenset[str]) -> dict[str, Any]:
     kept = {name: value for name, value in body.items() if name not in refused}
-    kept["messages"] = [{k: v for k, v in message.items() if k not in refused} for message in body["messages"]]
+    if "messages" in body:
+        kept["messages"] = [{k: v for k, v in message.items() if k not in refused} for message in body["messages"]]
     return kept
 
 
-def sent_fields(body: dict[str, Any]) -> set[str]:
-    """Every droppable field that this body holds, in the body itself or in its messages."""
-    return {name for name in DROPPABLE if name in body or any(name in message for message in body["messages"])}
+def sent_fields(body: dict[str, Any], question: Question) -> set[str]:
+    """Every field of this body that may be dropped, in the body itself or in its messages."""
+    messages = body.get("messages", ())
+    sent = {name for name in DROPPABLE if name in body or any(name in message for message in messages)}
+    return sent - question.options.keys()

@@ -31,7 +31,10 @@ class Unreachable(EndpointError):
 
 
 class Rejected(EndpointError):
+    """`is_askers` where the request itself is at fault, and not what the owner has set up."""
+
     code = "endpoint_rejected"
+    is_askers = False
 
 
 class ContextFull(Rejected):
@@ -112,4 +115,6 @@ def fault_of_status(status: int, error: ErrorBody, model: str, retry_after_s: fl
         case _ if status >= 500 or status == 408:
             return Unreachable(f"The endpoint answered {status}{said}")
         case _:
-            return Rejected(f"The endpoint refused the question ({status}){said}")
+            rejected = Rejected(f"The endpoint refused the question ({status}){said}")
+            rejected.is_askers = status in (400, 413, 422)
+            return rejected

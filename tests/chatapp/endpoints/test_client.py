@@ -79,6 +79,25 @@ async def test_a_refused_field_is_left_out_once_and_remembered(
     assert text == TEXT and len(endpoint.requests) == before + 1
 
 
+async def test_what_somebody_wishes_is_sent_or_refused_and_never_left_out(
+    client: EndpointClient, endpoint: ScriptedEndpoint
+) -> None:
+    wishes = {"seed": 7, "tools": [{"type": "function", "function": {"name": "f"}}]}
+    question = Question((ChatMessage("user", "hello"),), 50, options=wishes)
+    for model in ("no-seed", "no-tools"):
+        with pytest.raises(Rejected) as refused:
+            await ask(client, target(endpoint, model), question)
+        assert refused.value.is_askers
+    assert (await ask(client, target(endpoint, "plain"), question))[0] == TEXT
+    assert endpoint.requests[-1]["seed"] == 7 and endpoint.requests[-1]["tools"] == wishes["tools"]
+
+
+async def test_a_prompt_is_continued_without_messages(client: EndpointClient, endpoint: ScriptedEndpoint) -> None:
+    text, _, end = await ask(client, target(endpoint, "plain"), Question((), 50, prompt="def f(", seed=3))
+    assert (text, end.finish_reason) == (TEXT, "stop")
+    assert endpoint.requests[-1]["prompt"] == "def f(" and "messages" not in endpoint.requests[-1]
+
+
 @pytest.mark.parametrize("model", ["think", "reasoning", "reasoning-content"])
 async def test_thinking_is_found_wherever_it_is(client: EndpointClient, endpoint: ScriptedEndpoint, model: str) -> None:
     text, reasoning, end = await ask(client, target(endpoint, model))
