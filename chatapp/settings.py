@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "chatapp.evidence",
     "chatapp.people",
     "chatapp.sharing",
+    "chatapp.programs",
     "uploads",
 ]
 

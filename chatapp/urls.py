@@ -17,4 +17,5 @@ urlpatterns = [
     path("", include("chatapp.usage.urls")),
     path("", include("chatapp.people.urls")),
     path("", include("chatapp.sharing.urls")),
+    path("", include("chatapp.programs.urls")),
 ]

@@ -167,10 +167,11 @@ class ProfileForm(LookMixin, forms.Form):
 
 
 class EndSessionForm(forms.Form):
-    """One session by its id, or all but this one."""
+    """One session by its id, or all but this one; with `keys` the API keys end too."""
 
     session = forms.UUIDField(required=False)
     others = forms.BooleanField(required=False)
+    keys = forms.BooleanField(required=False)
 
 
 class PreferencesForm(forms.Form):

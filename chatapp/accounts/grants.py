@@ -39,11 +39,13 @@ def granted(grants: QuerySet[G], viewer: User, access: Access) -> QuerySet[G]:
 
 
 def one_principal(name: str) -> models.CheckConstraint:
-    return models.CheckConstraint(
-        condition=(
-            Q(user__isnull=False, group__isnull=True, everyone=False)
-            | Q(user__isnull=True, group__isnull=False, everyone=False)
-            | Q(user__isnull=True, group__isnull=True, everyone=True)
-        ),
-        name=name,
-    )
+    return models.CheckConstraint(condition=one_principal_of("user", "group"), name=name)
+
+
+def one_principal_of(*columns: str) -> Q:
+    """Exactly one of these is set, or `everyone` is true."""
+    nobody = {f"{column}__isnull": True for column in columns}
+    condition = Q(**nobody, everyone=True)
+    for column in reversed(columns):
+        condition = Q(**{**nobody, f"{column}__isnull": False}, everyone=False) | condition
+    return condition

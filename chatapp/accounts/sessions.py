@@ -14,7 +14,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from chatapp.accounts.models import SignIn, User
-from chatapp.accounts.signals import announce_rights
+from chatapp.accounts.signals import announce_rights, keys_ended
 
 SEEN_EVERY = timedelta(minutes=5)  # "last seen" is for people: finer would be a write a request
 
@@ -85,7 +85,11 @@ def end_session(user: User, sign_in_id: UUID) -> bool:
     return ended > 0
 
 
-def end_others(user: User, current_key: str | None) -> int:
+@transaction.atomic
+def end_others(user: User, current_key: str | None, *, with_keys: bool = False) -> int:
+    """Keys of programs are no sessions, and live on unless it is said otherwise."""
+    if with_keys:
+        keys_ended.send(sender=None, person_id=user.pk)
     return _end(user, Session.objects.filter(sign_in__user=user).exclude(session_key=current_key))
 
 

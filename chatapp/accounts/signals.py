@@ -13,3 +13,7 @@ rights_changed = Signal()
 def announce_rights(person_id: UUID) -> None:
     """Open sockets ask again at once what they may still show, instead of at their next look."""
     transaction.on_commit(partial(rights_changed.send, sender=None, person_id=person_id))
+
+
+# `person_id`: no key of theirs is to open anything any more. Sent inside the transaction that ends their sessions.
+keys_ended = Signal()

@@ -102,7 +102,7 @@ def change_profile(request: HttpRequest) -> HttpResponse:
 def end_session(request: HttpRequest) -> HttpResponse:
     fields = valid(EndSessionForm(read_fields(request)))
     if fields["others"]:
-        sessions.end_others(viewer(request), request.session.session_key)
+        sessions.end_others(viewer(request), request.session.session_key, with_keys=fields["keys"])
     elif not fields["session"] or not sessions.end_session(viewer(request), fields["session"]):
         raise Http404
     return redirect("account") if wants_page(request) else JsonResponse({"ok": True})

@@ -63,11 +63,12 @@ def ring_person_blocking(user_id: UUID) -> None:
     async_to_sync(ring_person)(user_id)
 
 
-def ring_runner(word: str, answer_id: UUID) -> None:
+def ring_runner(word: str, id: UUID, channel: str = RUNNER_CHANNEL) -> None:
+    """`id` of an answer, or of what else this channel's runner works on."""
     try:
-        blocking_client().publish(RUNNER_CHANNEL, f"{word} {answer_id}")
+        blocking_client().publish(channel, f"{word} {id}")
     except RedisError as error:
-        logger.warning("runner not rung for answer %s: %s", answer_id, type(error).__name__)
+        logger.warning("runner not rung for %s: %s", id, type(error).__name__)
 
 
 async def quietly(work: Awaitable[None], name: str) -> None:

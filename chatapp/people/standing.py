@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from chatapp.accounts import codes
 from chatapp.accounts.models import Role, User
 from chatapp.accounts.sessions import end_all
-from chatapp.accounts.signals import announce_rights
+from chatapp.accounts.signals import announce_rights, keys_ended
 from chatapp.answers.models import ENDED, Answer
 from chatapp.answers.services import cancel
 from chatapp.errors import ChatError, Invalid
@@ -34,7 +34,7 @@ def change_role(viewer: User, person_id: UUID, role: str) -> User:
 
 
 def suspend(viewer: User, person_id: UUID) -> User:
-    """Sessions, sockets and running answers end at once; everything they own stays. Raises NotFound, ChatError."""
+    """Sessions, sockets, keys and running answers end at once; all that they own stays. Raises NotFound, ChatError."""
     with transaction.atomic():
         keeper, person = hold(viewer, person_id)
         if keeper.pk == person.pk:
@@ -70,5 +70,6 @@ def shut_out(person: User) -> None:
     person.is_active = False
     person.save(update_fields=["is_active"])
     end_all(person)
+    keys_ended.send(sender=None, person_id=person.pk)
     for answer in Answer.objects.filter(asked_by=person).exclude(status__in=ENDED):
         cancel(answer)

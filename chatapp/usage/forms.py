@@ -12,7 +12,7 @@ from chatapp.usage.models import Quota
 from chatapp.usage.reports import MOST_DAYS, Period
 
 LAST_DAYS = 30
-BY = [("day", _("Day")), ("model", _("Model")), ("person", _("Person")), ("group", _("Group"))]
+BY = [("day", _("Day")), ("model", _("Model")), ("key", _("API key")), ("person", _("Person")), ("group", _("Group"))]
 LIMITS = ("tokens_a_day", "tokens_a_month", "money_a_day", "money_a_month")
 EACH = "each"
 
@@ -36,16 +36,26 @@ class ReportForm(LookMixin, forms.Form):
         return values
 
 
-class QuotaForm(LookMixin, forms.Form):
+class LimitsForm(LookMixin, forms.Form):
     """Empty fields are without limit; all of them empty end the quota."""
 
-    principal = forms.ChoiceField(label=_("For"))
     tokens_a_day = forms.IntegerField(label=_("Tokens a day"), min_value=0, max_value=10**15, required=False)
     tokens_a_month = forms.IntegerField(label=_("Tokens a month"), min_value=0, max_value=10**15, required=False)
     money_a_day = forms.DecimalField(label=_("USD a day"), min_value=0, max_digits=12, decimal_places=4, required=False)
     money_a_month = forms.DecimalField(
         label=_("USD a month"), min_value=0, max_digits=12, decimal_places=4, required=False
     )
+
+    @property
+    def limits(self) -> dict[str, Any]:
+        return {name: self.cleaned_data[name] for name in LIMITS}
+
+
+class QuotaForm(LimitsForm):
+    """The limits of a person, of each person, or of a group."""
+
+    principal = forms.ChoiceField(label=_("For"))
+    field_order = ("principal", *LIMITS)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,10 +68,6 @@ class QuotaForm(LookMixin, forms.Form):
         principal = self.fields["principal"]
         assert isinstance(principal, forms.ChoiceField)
         principal.choices = choices
-
-    @property
-    def limits(self) -> dict[str, Any]:
-        return {name: self.cleaned_data[name] for name in LIMITS}
 
 
 def principal_of(quota: Quota) -> str:

@@ -8,7 +8,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from chatapp.accounts.grants import one_principal
+from chatapp.accounts.grants import one_principal_of
 
 
 def _money() -> "models.DecimalField[Decimal, Decimal]":
@@ -27,13 +27,19 @@ class Spending(models.Model):
         ANSWER = "answer"
         ASIDE = "aside"  # for an answer, and not shown: notes of long files, queries of a search
         TITLE = "title"
+        CALL = "call"  # of a program
+        VECTOR = "vector"  # embeddings for a program
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=6, choices=Kind.choices)
-    answer_id = models.UUIDField(null=True)  # no foreign key: it may be deleted
+    answer_id = models.UUIDField(null=True)  # or of a call; no foreign key: it may be deleted
     # Not held by the database: who deletes a person or an endpoint must not fail on a request that begins just then.
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
+    )
+    # Of a program's call: `user` is whose key it is.
+    key = models.ForeignKey(
+        "programs.ApiKey", on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
     )
     endpoint = models.ForeignKey(
         "endpoints.Endpoint", on_delete=models.SET_NULL, null=True, related_name="+", db_constraint=False
@@ -54,12 +60,14 @@ class Spending(models.Model):
         indexes = (
             models.Index(fields=["began_at"], name="spending_when"),
             models.Index(fields=["user", "began_at"], name="spending_whose"),
+            models.Index(fields=["key", "began_at"], name="spending_by_key", condition=Q(key__isnull=False)),
             models.Index(fields=["answer_id"], name="spending_answer", condition=Q(ended_at=None)),
         )
 
 
 class Quota(models.Model):
-    """The most that may be spent: by one person, by each person who has no quota of their own, by a group together.
+    """The most that may be spent: by one person, by each person who has no quota of their own, by a group together, or
+    by one key of a program.
 
     None is without limit. Days and months are those of UTC.
     """
@@ -67,6 +75,7 @@ class Quota(models.Model):
     user = models.OneToOneField(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, null=True, related_name="quota")
     group = models.OneToOneField("accounts.Group", on_delete=models.CASCADE, null=True, related_name="quota")
     everyone = models.BooleanField(default=False)
+    key = models.OneToOneField("programs.ApiKey", on_delete=models.CASCADE, null=True, related_name="quota")
     tokens_a_day = models.PositiveBigIntegerField(null=True, blank=True)
     tokens_a_month = models.PositiveBigIntegerField(null=True, blank=True)
     money_a_day = models.DecimalField(max_digits=12, decimal_places=4, null=True, blank=True)
@@ -74,6 +83,6 @@ class Quota(models.Model):
 
     class Meta:
         constraints = (
-            one_principal("quota_one_principal"),
+            models.CheckConstraint(condition=one_principal_of("user", "group", "key"), name="quota_one_principal"),
             models.UniqueConstraint(fields=["everyone"], condition=Q(everyone=True), name="quota_one_for_each"),
         )

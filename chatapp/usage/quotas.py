@@ -32,6 +32,7 @@ class Limit:
     most_money: Decimal | None = None
     tokens: int = 0
     money: Decimal = Decimal(0)
+    key_name: str = ""  # where it is that of a program's key
 
     @property
     def share(self) -> float:
@@ -57,9 +58,14 @@ class Limit:
         return None if left is None else max(0, left)
 
 
-def limits_for(user_id: UUID | None) -> list[Limit]:
-    """The fullest first. Nobody's answer has none."""
-    return sorted(_limits(user_id), key=lambda limit: -limit.share)
+def limits_for(user_id: UUID | None, key_id: UUID | None = None) -> list[Limit]:
+    """The fullest first; with `key_id` those of the key as well. Nobody's answer has none."""
+    return sorted(_limits(user_id, key_id), key=lambda limit: -limit.share)
+
+
+def limits_of_key(key_id: UUID) -> list[Limit]:
+    """Those of the key alone."""
+    return list(_limits(None, key_id))
 
 
 def near_quota(user_id: UUID | None) -> int | None:
@@ -68,22 +74,27 @@ def near_quota(user_id: UUID | None) -> int | None:
     return limits[0].percent if limits and limits[0].share >= NEAR else None
 
 
-def check_quota(user: User) -> None:
-    """Raises ChatError for somebody who may spend no more."""
-    for limit in limits_for(user.pk):
+def check_quota(user: User, key_id: UUID | None = None) -> None:
+    """Raises ChatError for somebody who may spend no more, or whose key may not."""
+    for limit in limits_for(user.pk, key_id):
         if limit.is_used_up:
             raise ChatError("quota", _refusal(limit))
 
 
-def output_allowed(user_id: UUID | None, prompt_tokens: int, prices: Prices) -> int | None:
-    """The most tokens of output that this person's quotas leave; None where they set no end."""
-    left = (limit.output_left(prompt_tokens, prices) for limit in _limits(user_id))
+def output_allowed(user_id: UUID | None, prompt_tokens: int, prices: Prices, key_id: UUID | None = None) -> int | None:
+    """The most tokens of output that the quotas of this person and key leave; None where they set no end."""
+    left = (limit.output_left(prompt_tokens, prices) for limit in _limits(user_id, key_id))
     return min((tokens for tokens in left if tokens is not None), default=None)
 
 
 def _refusal(limit: Limit) -> str:
-    words = {"span": _("day") if limit.span == "day" else _("month"), "group": limit.group_name}
+    words = {"span": _("day") if limit.span == "day" else _("month"), "group": limit.group_name, "key": limit.key_name}
     words["when"] = date_format(limit.resets_at, "DATETIME_FORMAT")
+    if limit.key_name:
+        return (
+            _("What the API key “%(key)s” may spend in a %(span)s is used up. It starts again on %(when)s (UTC).")
+            % words
+        )
     if limit.group_name:
         return (
             _("What the group “%(group)s” may spend in a %(span)s is used up. It starts again on %(when)s (UTC).")
@@ -92,21 +103,25 @@ def _refusal(limit: Limit) -> str:
     return _("What you may spend in a %(span)s is used up. It starts again on %(when)s (UTC).") % words
 
 
-def _limits(user_id: UUID | None) -> Iterator[Limit]:
+def _limits(user_id: UUID | None, key_id: UUID | None) -> Iterator[Limit]:
     now = timezone.now()
-    for quota in _quotas(user_id):
-        if quota.group_id is None:
+    for quota in _quotas(user_id, key_id):
+        if quota.key_id is not None:
+            spent = Spending.objects.filter(key=quota.key_id)
+        elif quota.group_id is None:
             spent = Spending.objects.filter(user=user_id)
         else:
             spent = Spending.objects.filter(user__in=User.objects.filter(teams=quota.group_id))
         yield from _limits_of(quota, spent, now)
 
 
-def _quotas(user_id: UUID | None) -> list[Quota]:
-    if user_id is None:
-        return []
-    holding = Q(user=user_id) | Q(group__in=Group.objects.filter(members=user_id)) | Q(everyone=True)
-    found = list(Quota.objects.filter(holding).select_related("group"))
+def _quotas(user_id: UUID | None, key_id: UUID | None) -> list[Quota]:
+    holding = Q(pk__in=[])
+    if user_id is not None:
+        holding |= Q(user=user_id) | Q(group__in=Group.objects.filter(members=user_id)) | Q(everyone=True)
+    if key_id is not None:
+        holding |= Q(key=key_id)
+    found = list(Quota.objects.filter(holding).select_related("group", "key"))
     has_own = any(quota.user_id is not None for quota in found)
     return [quota for quota in found if not (quota.everyone and has_own)]
 
@@ -115,7 +130,7 @@ def _limits_of(quota: Quota, spent: QuerySet[Spending], now: datetime) -> Iterat
     day = now.replace(hour=0, minute=0, second=0, microsecond=0)
     month = day.replace(day=1)
     next_month = (month + timedelta(days=32)).replace(day=1)
-    name = quota.group.name if quota.group else ""
+    group, key = quota.group.name if quota.group else "", quota.key.name if quota.key else ""
     spans: tuple[tuple[Span, datetime, datetime, int | None, Decimal | None], ...] = (
         ("day", day, day + timedelta(days=1), quota.tokens_a_day, quota.money_a_day),
         ("month", month, next_month, quota.tokens_a_month, quota.money_a_month),
@@ -128,6 +143,6 @@ def _limits_of(quota: Quota, spent: QuerySet[Spending], now: datetime) -> Iterat
         )
         tokens, money = sums["tokens"] or 0, sums["money"] or Decimal(0)
         if most_tokens is not None:
-            yield Limit(span, until, name, most_tokens=most_tokens, tokens=tokens)
+            yield Limit(span, until, group, most_tokens=most_tokens, tokens=tokens, key_name=key)
         if most_money is not None:
-            yield Limit(span, until, name, most_money=most_money, money=money)
+            yield Limit(span, until, group, most_money=most_money, money=money, key_name=key)

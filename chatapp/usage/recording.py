@@ -18,12 +18,13 @@ Kind = Spending.Kind
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who asks for what. `answer_id` None: for no answer."""
+    """Who asks for what, a program by its key. `answer_id` is that of an answer, or of a call; None: of neither."""
 
     kind: Kind
     user_id: UUID | None
     endpoint: Endpoint
     answer_id: UUID | None = None
+    key_id: UUID | None = None
 
 
 def begin(asked: Asked, prompt_tokens: int) -> UUID:
@@ -33,6 +34,7 @@ def begin(asked: Asked, prompt_tokens: int) -> UUID:
         kind=asked.kind,
         answer_id=asked.answer_id,
         user_id=asked.user_id,
+        key_id=asked.key_id,
         endpoint=endpoint,
         endpoint_name=endpoint.name,
         model=endpoint.model,
@@ -56,6 +58,12 @@ def end(spending_id: UUID, endpoint: Endpoint, usage: Usage | None, output_token
         hit = min(usage.cached_tokens or 0, usage.prompt_tokens)
         tokens = Tokens(hit, usage.prompt_tokens - hit, usage.completion_tokens)
     under_way.update(ended_at=Now(), is_estimated=usage is None, **_columns(endpoint, tokens))
+
+
+def tokens_of(spending_id: UUID) -> Tokens:
+    """As they stand in the row."""
+    row = Spending.objects.get(pk=spending_id)
+    return Tokens(row.cache_hit_tokens, row.cache_miss_tokens, row.output_tokens)
 
 
 def forget(spending_id: UUID) -> None:

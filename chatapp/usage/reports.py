@@ -1,4 +1,4 @@
-"""What was spent, summed for people: over days of UTC, and by model, person or group. The viewer comes first."""
+"""What was spent, summed for people: over days of UTC, and by model, key, person or group. The viewer comes first."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,8 +6,8 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
 
-from django.db.models import Count, F, Q, QuerySet, Sum
-from django.db.models.functions import TruncDate
+from django.db.models import Case, Count, F, Q, QuerySet, Sum, Value, When
+from django.db.models.functions import Concat, TruncDate
 from django.utils.translation import gettext as _
 
 from chatapp.accounts.models import User
@@ -15,7 +15,7 @@ from chatapp.errors import NotFound
 from chatapp.people.rights import may_manage
 from chatapp.usage.models import Spending
 
-By = Literal["day", "model", "person", "group"]
+By = Literal["day", "model", "key", "person", "group"]
 MOST_DAYS = 366
 
 
@@ -71,7 +71,7 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`label` is what the sums belong to: a day as ISO, a model, a person, a group."""
+    """`label` is what the sums belong to: a day as ISO, a model, a key, a person, a group."""
 
     label: str
     sums: Sums
@@ -118,6 +118,8 @@ _COLUMNS: dict[str, Any] = {
 _LABELS: dict[By, Any] = {
     "day": TruncDate("began_at", tzinfo=UTC),
     "model": F("endpoint_name"),
+    # Two people may have keys of one name.
+    "key": Case(When(key__isnull=False, then=Concat("key__name", Value(" · "), "key__prefix"))),
     "person": F("user__name"),
     "group": F("user__teams__name"),
 }
@@ -136,7 +138,7 @@ def _parted(label: date | str | None, **sums: Any) -> tuple[date | str | None, d
 
 def _label(value: date | str | None, by: By) -> str:
     if value is None:
-        return _("without a group") if by == "group" else _("no longer here")
+        return {"group": _("without a group"), "key": _("without an API key")}.get(by, _("no longer here"))
     return value.isoformat() if isinstance(value, date) else value
 
 

@@ -77,7 +77,11 @@ def edit_quotas(request: HttpRequest) -> HttpResponse:
         set_quota(person, form.cleaned_data["principal"], form.limits)
         messages.success(request, _("Saved. It holds from the next question on."))
         return redirect("quotas")
-    quotas = Quota.objects.select_related("user", "group").order_by("-everyone", "group__name", "user__name")
+    quotas = (
+        Quota.objects.filter(key=None)
+        .select_related("user", "group")
+        .order_by("-everyone", "group__name", "user__name")
+    )
     rows = [{"quota": quota, "principal": principal_of(quota)} for quota in quotas]
     return render(request, "usage/quotas.html", {"form": form, "rows": rows}, status=422 if form.errors else 200)
 

@@ -20,6 +20,7 @@ from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence
 from chatapp.files.models import Attachment
 from chatapp.people.models import Invitation
+from chatapp.programs.models import ApiKey
 from chatapp.searches.models import Search, WebPage
 from chatapp.sharing.models import PublicLink
 from tests.file_fixtures import collect, give, make_collection
@@ -146,6 +147,21 @@ ROUTES = {
     "add_member": Route("POST", 302, 404, 404, data=(("person", "{person}"),)),
     "remove_member": Route("POST", 302, 404, 404, data=(("person", "{person}"),)),
     "delete_group": Route("POST", 302, 404, 404),
+    # The key is the outsider's; a keeper of the team may end it.
+    "keys": Route("GET", 200, 200, 200),
+    "key": Route("GET", 200, 404, 200),
+    "end_key": Route("POST", 302, 404, 302),
+    "team_keys": Route("GET", 200, 404, 404),
+}
+# For programs: no session opens any of them, nor is one asked for. What a key opens: tests/chatapp/programs.
+PROGRAMS = {
+    "api_chat": "POST",
+    "api_completions": "POST",
+    "api_models": "GET",
+    "api_model": "GET",
+    "api_balance": "GET",
+    "api_balance_deepseek": "GET",
+    "api_unknown": "POST",
 }
 PEOPLE = ("owner", "member", "outsider", "anonymous")
 
@@ -202,6 +218,8 @@ def things(
     Conversation.objects.filter(pk=conversation.pk).update(active_leaf=reply)
     values |= {"link_id": link.pk}
     values |= {"invitation_id": invitation.pk, "passkey_id": passkey.pk}
+    key = ApiKey.objects.create(owner=outsider, name="Reports", prefix="sk-sonde-1", key_hash="0" * 64, abilities=[])
+    values |= {"key_id": key.pk, "name": "scripted", "rest": "images"}
     return values | {"endpoint_id": endpoint.pk, "token": "guess", "language": "de"}
 
 
@@ -222,7 +240,21 @@ def ask(client: Client, name: str, things: dict[str, object]) -> HttpResponse:
 
 
 def test_every_route_is_in_the_table() -> None:
-    assert {pattern.name for pattern in named_routes()} == set(ROUTES)
+    assert {pattern.name for pattern in named_routes()} == {*ROUTES, *PROGRAMS}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("person", PEOPLE)
+def test_no_session_opens_a_route_of_programs(
+    name: str, person: str, things: dict[str, object], request: pytest.FixtureRequest
+) -> None:
+    users = {each: request.getfixturevalue(each) for each in PEOPLE[:3]}
+    client = signed_in(users[person]) if person in users else Client()
+    pattern = next(pattern for pattern in named_routes() if pattern.name == name)
+    url = reverse(name, kwargs={key: things[key] for key in pattern.pattern.converters})
+    response = client.generic(PROGRAMS[name], url, "{}", content_type="application/json")
+    assert (response.status_code, response.json()["error"]["code"]) == (401, "invalid_api_key")
 
 
 @pytest.mark.django_db
