@@ -17,6 +17,7 @@ from django.urls import path  # noqa: E402
 
 from chatapp.answers.consumer import ConversationConsumer  # noqa: E402
 from chatapp.bodies import BodyLimit  # noqa: E402
+from chatapp.programs.gate import most_bytes  # noqa: E402
 from chatapp.security import SameOrigin  # noqa: E402
 
 
@@ -34,7 +35,7 @@ request_finished.connect(close_connections)
 
 application = ProtocolTypeRouter(
     {
-        "http": BodyLimit(django_application),
+        "http": BodyLimit(django_application, most_bytes),
         "websocket": SameOrigin(AuthMiddlewareStack(URLRouter([path("ws", ConversationConsumer.as_asgi())]))),
     }
 )

@@ -58,14 +58,32 @@ class Encoder:
         """A vector of length 1 for each text, all of the same size. Raises OutOfReach."""
         return self._ask([self._prefixes.passage + text for text in texts], len(texts), _PASSAGES)
 
+    def plain(self, texts: Sequence[str]) -> tuple[list[list[float]], int | None]:
+        """The texts as they are, for whoever knows what their model wants before them; and the tokens it has counted.
+
+        Raises OutOfReach.
+        """
+        response = self._post(list(texts), _PASSAGES)
+        return _vectors(response, len(texts)), _num_tokens(response)
+
     def _ask(self, given: str | list[str], num: int, timeout: httpx.Timeout) -> list[list[float]]:
+        return _vectors(self._post(given, timeout), num)
+
+    def _post(self, given: str | list[str], timeout: httpx.Timeout) -> httpx.Response:
         try:
             response = self._http.post(self._url, json={"model": self.model, "input": given}, timeout=timeout)
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise OutOfReach(f"the encoder does not answer ({type(error).__name__})") from error
         if response.status_code != 200:
             raise OutOfReach(f"the encoder answers with status {response.status_code}")
-        return _vectors(response, num)
+        return response
+
+
+def _num_tokens(response: httpx.Response) -> int | None:
+    """Of an answer that has vectors, and may say nothing of tokens."""
+    usage = response.json().get("usage")
+    num_tokens = usage.get("prompt_tokens") if isinstance(usage, dict) else None
+    return num_tokens if isinstance(num_tokens, int) and 0 <= num_tokens < 2**31 else None
 
 
 def _vectors(response: httpx.Response, num: int) -> list[list[float]]:

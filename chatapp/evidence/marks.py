@@ -25,6 +25,11 @@ def numbers_in(text: str) -> list[int]:
     return list(dict.fromkeys(int(mark[1]) for mark in _marks(text)))
 
 
+def mark_spans(text: str) -> list[tuple[int, int, int]]:
+    """Begin, end and number of every mark outside code, in characters."""
+    return [(mark.start(), mark.end(), int(mark[1])) for mark in _marks(text)]
+
+
 def cited_sentences(text: str) -> list[Cited]:
     """A mark belongs to the sentence that it stands in, or right behind."""
     found = [(mark.start(), int(mark[1])) for mark in _marks(text)]

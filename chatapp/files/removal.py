@@ -18,8 +18,8 @@ KEPT_UNSENT = timedelta(days=30)
 
 
 def unused() -> QuerySet[Upload]:
-    """What no message carries and no collection holds."""
-    return Upload.objects.filter(attachments=None, collected=None)
+    """What no message carries, no collection holds, and no program has given for its calls."""
+    return Upload.objects.filter(attachments=None, collected=None, program_file=None)
 
 
 def remove_unused(upload_ids: Iterable[UUID]) -> int:

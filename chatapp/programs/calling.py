@@ -12,12 +12,12 @@ from django.db.models.functions import Now
 from chatapp.answers import doorbell
 from chatapp.answers.models import ENDED, Status
 from chatapp.endpoints.models import Endpoint
-from chatapp.errors import ChatError
+from chatapp.programs.asked import check_spending, need
 from chatapp.programs.errors import ApiError, out_of_range, unsupported
-from chatapp.programs.models import ApiKey, Call
+from chatapp.programs.given import given_by, no_file
+from chatapp.programs.models import Ability, ApiKey, Call
 from chatapp.programs.offered import endpoint_for
-from chatapp.programs.request import Asking, Delivery
-from chatapp.usage.quotas import check_quota
+from chatapp.programs.request import Asking, Delivery, file_id
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +30,8 @@ def ask(key: ApiKey, kind: str, asking: Asking, delivery: Delivery) -> Call:
     """Raises ApiError."""
     endpoint = endpoint_for(key, delivery.model)
     _check(asking, endpoint)
-    try:
-        check_quota(key.owner, key.pk)
-    except ChatError as refused:
-        raise ApiError(402, "insufficient_quota", refused.message, may_repeat=False) from refused
+    _check_files(key, asking)
+    check_spending(key)
     if key.calls.exclude(status__in=ENDED).count() >= MOST_AT_ONCE:
         words = f"This key has {MOST_AT_ONCE} calls under way, and may have no more; send it when one has ended."
         raise ApiError(429, "too_many_requests", words, retry_after_s=1)
@@ -82,6 +80,17 @@ def _cancel(call_ids: Sequence[UUID]) -> None:
     calls.filter(status=Status.RUNNING, cancel_requested_at=None).update(cancel_requested_at=Now())
     for id in calls.filter(status=Status.RUNNING).values_list("pk", flat=True):
         transaction.on_commit(partial(doorbell.ring_runner, "cancel", id, CHANNEL))
+
+
+def _check_files(key: ApiKey, asking: Asking) -> None:
+    """Files of programs alone: no key reads what its owner has in chats and collections."""
+    if not asking.file_ids:
+        return
+    need(key, Ability.FILES)
+    found = set(given_by(key.owner).filter(pk__in=asking.file_ids).values_list("pk", flat=True))
+    for id in asking.file_ids:
+        if id not in found:
+            raise no_file(file_id(id), "messages")
 
 
 def _check(asking: Asking, endpoint: Endpoint) -> None:

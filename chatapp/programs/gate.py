@@ -8,6 +8,7 @@ from collections.abc import Callable, Coroutine
 from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeAlias
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, JsonResponse
@@ -15,10 +16,13 @@ from django.http.response import HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from redis.exceptions import RedisError
 
+from chatapp.bodies import MAX_BODY
 from chatapp.errors import ChatError
 from chatapp.programs import keys
+from chatapp.programs.asked import need
 from chatapp.programs.errors import ApiError
 from chatapp.programs.models import Ability, ApiKey
+from chatapp.security import Scope
 from chatapp.threads import in_thread
 
 logger = logging.getLogger(__name__)
@@ -27,6 +31,7 @@ P = ParamSpec("P")
 ApiView: TypeAlias = Callable[Concatenate[HttpRequest, ApiKey, P], Coroutine[Any, Any, HttpResponseBase]]
 View: TypeAlias = Callable[Concatenate[HttpRequest, P], Coroutine[Any, Any, HttpResponseBase]]
 
+FORM_BYTES = 64 * 1024  # around a file, in multipart/form-data
 NO_KEY = "Give an API key of this site: Authorization: Bearer sk-sonde-… (make one under Account, API keys)."
 WRONG_KEY = "This API key does not work: it is unknown, has expired or was ended, or its owner is suspended."
 
@@ -72,10 +77,16 @@ def authenticate(header: str, ability: Ability | None) -> ApiKey:
     return key
 
 
-def need(key: ApiKey, ability: Ability) -> None:
-    """Raises ApiError."""
-    if ability not in key.abilities:
-        raise ApiError(403, "not_in_scope", f"This key may not be used for {ability.value}.")
+async def most_bytes(scope: Scope) -> int:
+    """How large the body of this request may be: whoever has a key for files may send one of the largest size."""
+    if (scope["method"], scope["path"]) != ("POST", "/v1/files"):
+        return MAX_BODY
+    header = dict(scope["headers"]).get(b"authorization", b"").decode("latin-1")
+    try:
+        await in_thread(authenticate, header, Ability.FILES)
+    except (ApiError, OperationalError, InterfaceError):
+        return MAX_BODY  # the view says what is wrong with it
+    return settings.UPLOADS.max_bytes + FORM_BYTES
 
 
 def refusal(error: ApiError) -> JsonResponse:

@@ -48,6 +48,15 @@ class ApiKey(models.Model):
         return self.expires_at is not None and self.expires_at <= timezone.now()
 
 
+class ProgramFile(models.Model):
+    """That an upload came from a program, which refers to it in its calls and says when it may go."""
+
+    upload = models.OneToOneField(
+        "uploads.Upload", on_delete=models.CASCADE, primary_key=True, related_name="program_file"
+    )
+    purpose = models.CharField(max_length=40)
+
+
 class Call(models.Model):
     """One request of a program, and the unit of "ends exactly once". `request` is a chatapp.programs.request.Asking.
 

@@ -15,6 +15,7 @@ from chatapp.answers.joining import joined
 from chatapp.answers.models import Status
 from chatapp.answers.patience import Patience, Tries
 from chatapp.answers.prepared import CannotAnswer
+from chatapp.answers.steps import FILES_EVERY_S, FILES_S
 from chatapp.endpoints.client import EndpointClient
 from chatapp.endpoints.deltas import Completed
 from chatapp.endpoints.dialects import Question
@@ -24,6 +25,7 @@ from chatapp.programs.claiming import CallClaim, CallEnding, end_call, mark_sent
 from chatapp.programs.preparing import CalledOff, Gone, Loaded, PreparedCall, load, prepare
 from chatapp.programs.result import Result, Tokens
 from chatapp.programs.saying import Saying
+from chatapp.programs.sources import annotations, count_moving
 from chatapp.threads import in_thread
 from chatapp.usage.metering import metered
 from chatapp.usage.quotas import output_allowed
@@ -76,6 +78,7 @@ class CallRun(Held):
 
     async def _answer(self) -> CallEnding:
         loaded = await self.patiently(in_thread, load, self.claim)
+        await self._wait_for_files(loaded)
         prepared = await self.patiently(in_thread, prepare, loaded)
         completed, spending = await self._ask(loaded, prepared)
         spent = await self.patiently(in_thread, tokens_of, spending)
@@ -86,8 +89,17 @@ class CallRun(Held):
             calls=completed.calls,
             finish_reason="tool_calls" if completed.calls else completed.finish_reason or "stop",
             tokens=Tokens(spent.hit + spent.miss, spent.hit, spent.output),
+            annotations=annotations(saying.text, prepared.drafts),
         )
         return CallEnding(Status.FINISHED, result=result)
+
+    async def _wait_for_files(self, loaded: Loaded) -> None:
+        """Until those that it refers to are read. What takes too long fails the call, when it is prepared."""
+        give_up = time.monotonic() + FILES_S
+        while loaded.asking.file_ids and time.monotonic() < give_up:
+            if not await self.patiently(in_thread, count_moving, loaded.asking):
+                return
+            await self.pause(FILES_EVERY_S)
 
     async def _ask(self, loaded: Loaded, prepared: PreparedCall) -> tuple[Completed, UUID]:
         """Asks again only what the endpoint has not taken, or our own worker has lost before its first word."""

@@ -5,15 +5,18 @@ from uuid import UUID
 
 from chatapp.answers.pictures import PICTURE_TOKENS
 from chatapp.answers.prepared import CannotAnswer
-from chatapp.answers.questions import target_for
+from chatapp.answers.questions import output_tokens, target_for
+from chatapp.answers.sources import Plan
 from chatapp.context.counting import Counter, counter_for
 from chatapp.context.messages import ChatMessage
 from chatapp.endpoints.dialects import Prefix, Question, Target
 from chatapp.endpoints.models import Endpoint
+from chatapp.evidence.services import Draft
 from chatapp.programs import keys
 from chatapp.programs.claiming import CallClaim
 from chatapp.programs.models import ApiKey, Call
 from chatapp.programs.request import Asking
+from chatapp.programs.sources import Reading, read, uploads_of, with_files
 
 
 class Gone(Exception):
@@ -38,9 +41,12 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class PreparedCall:
+    """`drafts` are the passages that the model was given, in the order of their numbers."""
+
     target: Target
     question: Question
     prompt_tokens: int  # by our count
+    drafts: tuple[Draft, ...] = ()
 
 
 def load(claim: CallClaim) -> Loaded:
@@ -63,6 +69,14 @@ def prepare(loaded: Loaded) -> PreparedCall:
     target = target_for(endpoint)
     messages = tuple(said.message for said in asking.messages)
     prompt_tokens = _count(loaded, messages)
+    plan = Plan()
+    if asking.file_ids:
+        most = asking.max_tokens or output_tokens(endpoint)
+        room = endpoint.context_length - prompt_tokens - most
+        reading = Reading(uploads_of(asking), room, loaded.counter, endpoint.is_local, endpoint.vision)
+        plan = read(asking, reading)
+        messages = with_files(asking, plan, reading)
+        prompt_tokens += plan.tokens
     begun = asking.begun
     max_tokens = asking.max_tokens or max(1, min(endpoint.max_output_tokens, endpoint.context_length - prompt_tokens))
     if begun and target.takes_token_ids:  # our own worker counts the prefix as output
@@ -76,7 +90,7 @@ def prepare(loaded: Loaded) -> PreparedCall:
         prompt=asking.prompt,
         options=asking.options,
     )
-    return PreparedCall(target, question, prompt_tokens)
+    return PreparedCall(target, question, prompt_tokens, plan.drafts)
 
 
 def _count(loaded: Loaded, messages: tuple[ChatMessage, ...]) -> int:

@@ -43,6 +43,20 @@ def begin(asked: Asked, prompt_tokens: int) -> UUID:
     return spending.pk
 
 
+def record_vectors(user_id: UUID, key_id: UUID, model: str, tokens: int, *, is_estimated: bool) -> None:
+    """Of texts that a program has had encoded: begun and ended at once. Nobody has told what it costs."""
+    Spending.objects.create(
+        kind=Kind.VECTOR,
+        user_id=user_id,
+        key_id=key_id,
+        endpoint_name=model[:100],
+        model=model[:200],
+        ended_at=Now(),
+        cache_miss_tokens=tokens,
+        is_estimated=is_estimated,
+    )
+
+
 def end(spending_id: UUID, endpoint: Endpoint, usage: Usage | None, output_tokens: int) -> None:
     """`usage` as reported; without it the prompt stays as it was counted, and `output_tokens` is our count.
 

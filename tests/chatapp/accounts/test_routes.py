@@ -156,7 +156,12 @@ ROUTES = {
 # For programs: no session opens any of them, nor is one asked for. What a key opens: tests/chatapp/programs.
 PROGRAMS = {
     "api_chat": "POST",
+    "api_stored": "GET",
     "api_completions": "POST",
+    "api_embeddings": "POST",
+    "api_files": "POST",
+    "api_file": "DELETE",
+    "api_file_content": "GET",
     "api_models": "GET",
     "api_model": "GET",
     "api_balance": "GET",

@@ -133,8 +133,9 @@ def test_a_prompt_is_continued(program: openai.OpenAI, scripted: ScriptedEndpoin
 
 def test_models_are_listed_with_what_they_can(program: openai.OpenAI, plays: Callable[..., None]) -> None:
     plays("plain", tools=True)
-    [model] = program.models.list().data
+    model, encoder = program.models.list().data
     assert (model.id, model.owned_by, model.object) == ("plain", "Scripted", "model")
+    assert encoder.owned_by == "embeddings"
     assert (model.context_length, model.tools) == (4096, True)  # type: ignore[attr-defined]
     assert program.models.retrieve("plain") == model
 
