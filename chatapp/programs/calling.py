@@ -67,8 +67,8 @@ def cancel_of_keys(key_ids: Sequence[UUID]) -> None:
 
 
 def let_go(call_id: UUID) -> None:
-    """Its end was told: what is not stored leaves with it."""
-    Call.objects.filter(pk=call_id, status__in=ENDED, is_stored=False).delete()
+    """Its end was told: what is not an answer to be stored leaves with it."""
+    Call.objects.filter(pk=call_id, status__in=ENDED).exclude(is_stored=True, status=Status.FINISHED).delete()
 
 
 def _cancel(call_ids: Sequence[UUID]) -> None:

@@ -44,13 +44,26 @@ class CallEnding:
     result: Result | None = None
 
 
+# In turn, as answers: first everybody's first, then their second, counting what of theirs runs already.
 _CLAIM = """
-WITH chosen AS (
-    SELECT id FROM programs_call
-    WHERE status = 'queued' OR (status = 'running' AND NOT is_sent AND lease_expires_at <= clock_timestamp())
-    ORDER BY created_at, id
+WITH busy AS (
+    SELECT k.owner_id, count(*) AS running
+    FROM programs_call c JOIN programs_apikey k ON k.id = c.key_id
+    WHERE c.status = 'running'
+    GROUP BY k.owner_id
+), ready AS (
+    SELECT c.id,
+           coalesce(b.running, 0) + row_number() OVER (PARTITION BY k.owner_id ORDER BY c.created_at, c.id) AS turn
+    FROM programs_call c JOIN programs_apikey k ON k.id = c.key_id LEFT JOIN busy b ON b.owner_id = k.owner_id
+    WHERE c.status = 'queued'
+), chosen AS (
+    SELECT c.id
+    FROM programs_call c LEFT JOIN ready r ON r.id = c.id
+    WHERE (c.status = 'queued' AND r.id IS NOT NULL)
+       OR (c.status = 'running' AND NOT c.is_sent AND c.lease_expires_at <= clock_timestamp())
+    ORDER BY r.turn NULLS FIRST, c.created_at, c.id
     LIMIT %s
-    FOR UPDATE SKIP LOCKED
+    FOR UPDATE OF c SKIP LOCKED
 )
 UPDATE programs_call c
 SET status = 'running', fence = c.fence + 1, lease_expires_at = clock_timestamp() + make_interval(secs => %s)
@@ -67,7 +80,7 @@ RETURNING c.id, c.cancel_requested_at IS NOT NULL OR c.watched_at < clock_timest
 
 
 def claim_calls(limit: int) -> list[CallClaim]:
-    """At most `limit`, the oldest first."""
+    """At most `limit`."""
     with connection.cursor() as cursor:
         cursor.execute(_CLAIM, [limit, LEASE_S])
         return [CallClaim(*row) for row in cursor.fetchall()]
@@ -118,9 +131,9 @@ def end_lost() -> list[UUID]:
 
 def remove_ended() -> None:
     """What was told, or would have been; and what was stored a month ago."""
-    ended = Call.objects.filter(status__in=ENDED)
-    old = Q(is_stored=False, ended_at__lt=Now() - KEPT_ENDED) | Q(ended_at__lt=Now() - KEPT_STORED)
-    ended.filter(old).delete()
+    stored = Q(is_stored=True, status=Status.FINISHED)
+    old = (~stored & Q(ended_at__lt=Now() - KEPT_ENDED)) | Q(ended_at__lt=Now() - KEPT_STORED)
+    Call.objects.filter(old, status__in=ENDED).delete()
 
 
 def _lost() -> list[UUID]:

@@ -96,10 +96,14 @@ def _rest(result: Result, held: dict[Part, int]) -> list[Words]:
 
 
 def _look(call_id: UUID) -> Call | None:
+    """None also while PostgreSQL is away: the next look tells. Raises ApiError."""
     try:
         return calling.watch(call_id)
     except Call.DoesNotExist as error:  # with its key, and that with its person
         raise of_call(Status.CANCELLED, "", "") from error
+    except (OperationalError, InterfaceError) as error:
+        logger.warning("call %s is not looked at: %s", call_id, type(error).__name__)
+        return None
 
 
 def _result_of(call: Call) -> Result:

@@ -63,13 +63,8 @@ def _wire(entry: Entry) -> dict[Any, Any]:
 
 
 def _entries(found: Any) -> list[Any]:
-    """Of the one stream that was asked for; RESP3 has them by name."""
-    if not found:
-        return []
-    [entries] = found.values() if isinstance(found, dict) else [each[1] for each in found]
-    while len(entries) == 1 and isinstance(entries[0], list) and entries[0] and isinstance(entries[0][0], list | tuple):
-        [entries] = entries
-    return list(entries)
+    """Of the one stream that was asked for."""
+    return list(found[0][1]) if found else []
 
 
 def _entry(fields: Any) -> Entry:

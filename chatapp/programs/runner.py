@@ -40,7 +40,7 @@ class Calls:
     def cancelled_among(self, ids: Collection[UUID]) -> set[UUID]:
         return claiming.cancelled_among(ids)
 
-    def sweep(self) -> None:
+    def sweep(self, *, is_full: bool) -> None:
         for call_id in claiming.end_lost():
             try:
                 log.say_ended(call_id)

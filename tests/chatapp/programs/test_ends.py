@@ -17,7 +17,7 @@ from chatapp.programs import keys
 from chatapp.programs.calling import MOST_AT_ONCE
 from chatapp.programs.models import ApiKey, Call
 from chatapp.usage.models import Spending
-from tests.chatapp.programs.conftest import QUESTION, RunnerThread, client_of, running
+from tests.chatapp.programs.conftest import QUESTION, RunnerThread, client_of, new_secret, running
 from tests.crash.waiting import wait_until
 from tests.live_site import LiveSite
 from tests.scripted_endpoint import TEXT, ScriptedEndpoint
@@ -218,6 +218,19 @@ def test_fifty_streams_at_once_are_all_answered_and_add_up(
     assert len(spent) == 50 and not any(each.is_estimated for each in spent)
     assert sum(each.output_tokens for each in spent) == 50 * 40
     assert sum(each.cost for each in spent) == 50 * spent[0].cost
+
+
+def test_everybodys_programs_have_a_turn_before_anybodys_have_a_second(member: User, outsider: User) -> None:
+    from chatapp.programs.claiming import claim_calls
+
+    owners = {}
+    for person, count in ((member, 5), (outsider, 2)):
+        new_secret(person)
+        key = ApiKey.objects.get(owner=person)
+        for _ in range(count):
+            owners[Call.objects.create(key=key, kind="chat", model_id="plain", request={}).pk] = person
+    claimed = [{owners[claim.call_id] for claim in claim_calls(limit)} for limit in (2, 2, 9)]
+    assert claimed == [{member, outsider}, {member, outsider}, {member}]
 
 
 def test_a_key_has_only_so_many_calls_under_way(program: openai.OpenAI, plays: Callable[..., None]) -> None:
