@@ -16,7 +16,7 @@ from chatapp.people.standing import suspend
 from chatapp.programs import keys
 from chatapp.programs.calling import MOST_AT_ONCE
 from chatapp.programs.models import ApiKey, Call
-from chatapp.usage.models import Spending
+from chatapp.usage.models import Quota, Spending
 from tests.chatapp.programs.conftest import QUESTION, RunnerThread, client_of, new_secret, running
 from tests.crash.waiting import wait_until
 from tests.live_site import LiveSite
@@ -239,3 +239,29 @@ def test_a_key_has_only_so_many_calls_under_way(program: openai.OpenAI, plays: C
     with pytest.raises(openai.RateLimitError, match=f"{MOST_AT_ONCE} calls under way") as refused:
         program.chat.completions.create(model="plain", messages=QUESTION)  # type: ignore
     assert refused.value.response.headers["retry-after"] == "1"
+
+
+def test_an_answer_ends_where_a_quota_does(
+    program: openai.OpenAI, plays: Callable[..., None], runner: RunnerThread, scripted: ScriptedEndpoint
+) -> None:
+    plays("obeys")
+    Quota.objects.create(key=ApiKey.objects.get(), tokens_a_day=20)
+    answer = program.chat.completions.create(model="obeys", messages=QUESTION)  # type: ignore
+    assert answer.choices[0].finish_reason == "length" and 0 < scripted.requests[0]["max_tokens"] < 20
+    assert (answer.choices[0].message.content or "").split() == [
+        f"word{n}" for n in range(scripted.requests[0]["max_tokens"])
+    ]
+    with pytest.raises(openai.APIStatusError) as refused:
+        program.chat.completions.create(model="obeys", messages=QUESTION)  # type: ignore
+    assert refused.value.status_code == 402 and len(scripted.requests) == 1
+
+
+def test_a_question_that_alone_is_more_than_may_be_spent_is_not_asked(
+    program: openai.OpenAI, plays: Callable[..., None], runner: RunnerThread, scripted: ScriptedEndpoint
+) -> None:
+    Quota.objects.create(key=ApiKey.objects.get(), money_a_month="0.0001")
+    long = [{"role": "user", "content": "What is the tide? " * 2000}]
+    with pytest.raises(openai.APIStatusError) as refused:
+        program.chat.completions.create(model="plain", messages=long)  # type: ignore
+    assert refused.value.status_code == 402 and not scripted.requests and not Spending.objects.exists()
+    assert program.chat.completions.create(model="plain", messages=QUESTION).choices[0].message.content  # type: ignore
