@@ -258,6 +258,10 @@ class ScriptedEndpoint:
 
     def _chunk(self, body: dict[str, Any], delta: dict[str, Any], token_id: int) -> bytes:
         choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": None}
+        if body.get("logprobs"):
+            token = delta.get("content", "")
+            tops = [{"token": f"{token}{rank}", "logprob": -rank} for rank in range(body.get("top_logprobs", 0))]
+            choice["logprobs"] = {"content": [{"token": token, "logprob": -0.5, "bytes": None, "top_logprobs": tops}]}
         if body.get("return_token_ids"):
             choice["token_ids"] = [token_id]
         return _event({"id": "x", "object": "chat.completion.chunk", "model": body["model"], "choices": [choice]})

@@ -208,6 +208,7 @@ class _AnswerReader:
         self._said_done = False
         self._reasoning_in: Literal["", "field", "tags"] = ""
         self._calls = CallGatherer()
+        self._logprobs: list[dict[str, Any]] = []
         self.finish_reason = ""
 
     @property
@@ -239,7 +240,8 @@ class _AnswerReader:
             raise Dropped("The endpoint's answer broke off")
         where = self._reasoning_in or ("tags" if self._splitter.has_thought else "")
         calls = () if self.finish_reason in _CUT_REASONS else self._calls.gathered()
-        return Completed(storable(self.finish_reason), self._usage, storable(self._model), where, calls)
+        logprobs = tuple(self._logprobs)
+        return Completed(storable(self.finish_reason), self._usage, storable(self._model), where, calls, logprobs)
 
     def _read_chunk(self, chunk: dict[str, Any]) -> list[Delta]:
         if chunk.get("error"):
@@ -253,6 +255,7 @@ class _AnswerReader:
             return []
         self.finish_reason = str(choice.get("finish_reason") or self.finish_reason)
         message = choice.get("delta") or choice.get("message")
+        self._logprobs += _logprobs(choice.get("logprobs"))
         ids = _counts(choice.get("token_ids")) if self._target.takes_token_ids else ()
         if isinstance(choice.get("text"), str):  # of a prompt that is continued
             message = {"content": choice["text"]}
@@ -297,6 +300,20 @@ def _counts(values: Any) -> tuple[int, ...]:
     if isinstance(values, list) and all(isinstance(value, int) and 0 <= value < 2**31 for value in values):
         return tuple(values)
     return ()
+
+
+def _logprobs(value: Any) -> list[dict[str, Any]]:
+    """Of a chat's choice: one object a token, whose texts a row of ours takes."""
+    content = value.get("content") if isinstance(value, dict) else None
+    return [_storable(each) for each in content if isinstance(each, dict)] if isinstance(content, list) else []
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    return {storable(name): _storable(each) for name, each in value.items()} if isinstance(value, dict) else value
 
 
 def _splitter(target: Target, question: Question) -> ThinkSplitter:

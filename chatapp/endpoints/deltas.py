@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from chatapp.context.messages import ToolCall
 
@@ -29,7 +29,8 @@ class Usage:
 class Completed:
     """The last item of a stream that truly ended; `finish_reason` is empty where the endpoint gave none.
 
-    With `calls` the model waits for what those functions give; an answer that was cut has none.
+    With `calls` the model waits for what those functions give; an answer that was cut has none. `logprobs` are those
+    of a chat's tokens, in OpenAI's form, where somebody has asked for them.
     """
 
     finish_reason: str
@@ -37,6 +38,7 @@ class Completed:
     model: str
     reasoning_in: Literal["", "field", "tags"] = ""
     calls: tuple[ToolCall, ...] = ()
+    logprobs: tuple[dict[str, Any], ...] = ()
 
 
 class ThinkSplitter:

@@ -90,6 +90,7 @@ class CallRun(Held):
             finish_reason="tool_calls" if completed.calls else completed.finish_reason or "stop",
             tokens=Tokens(spent.hit + spent.miss, spent.hit, spent.output),
             annotations=annotations(saying.text, prepared.drafts),
+            logprobs=completed.logprobs,
         )
         return CallEnding(Status.FINISHED, result=result)
 

@@ -40,21 +40,25 @@ class Reply:
             yield self._chunk({"tool_calls": [{"index": n, **call} for n, call in enumerate(_calls(result))]})
         if result.annotations:
             yield self._chunk({"annotations": list(result.annotations)})
+        if result.logprobs:
+            yield self._chunk({}, logprobs=_logprobs(result))
         yield self._chunk({}, result.finish_reason)
         if self.with_usage:
             yield _event({**self._head(is_chunk=True), "choices": [], "usage": usage(result.tokens)})
         yield DONE
 
     def whole(self, result: Result) -> dict[str, Any]:
-        choice: dict[str, Any] = {"index": 0, "finish_reason": result.finish_reason, "logprobs": None}
+        choice: dict[str, Any] = {"index": 0, "finish_reason": result.finish_reason, "logprobs": _logprobs(result)}
         if self.kind == Call.Kind.CHAT:
             choice["message"] = _message(result)
         else:
             choice["text"] = result.text
         return {**self._head(is_chunk=False), "choices": [choice], "usage": usage(result.tokens)}
 
-    def _chunk(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
-        choice: dict[str, Any] = {"index": 0, "finish_reason": finish_reason, "logprobs": None}
+    def _chunk(
+        self, delta: dict[str, Any], finish_reason: str | None = None, logprobs: dict[str, Any] | None = None
+    ) -> bytes:
+        choice: dict[str, Any] = {"index": 0, "finish_reason": finish_reason, "logprobs": logprobs}
         if self.kind == Call.Kind.CHAT:
             choice["delta"] = delta
         else:
@@ -106,6 +110,10 @@ def _message(result: Result) -> dict[str, Any]:
     if result.annotations:
         message["annotations"] = list(result.annotations)
     return message
+
+
+def _logprobs(result: Result) -> dict[str, Any] | None:
+    return {"content": list(result.logprobs), "refusal": None} if result.logprobs else None
 
 
 def _calls(result: Result) -> list[dict[str, Any]]:

@@ -15,6 +15,7 @@ MOST_MESSAGES = 10_000
 MOST_PARTS = 100
 MOST_TOOLS = 128
 MOST_STOPS = 16
+MOST_LOGPROBS = 20
 MOST_TOKENS = 2**31 - 1
 
 _NUMBERS = {
@@ -121,9 +122,10 @@ def read_chat(body: dict[str, Any]) -> tuple[Asking, Delivery]:
     options |= _kept(response_format=_read_format(fields), reasoning_effort=fields.text("reasoning_effort", 20))
     thinking = fields.object("thinking")
     wants_thinking = thinking.choice("type", ("enabled", "disabled")) if thinking else None
-    fields.only("top_logprobs", 0)
+    if fields.flag("logprobs"):
+        options |= _kept(logprobs=True, top_logprobs=fields.integer("top_logprobs", 0, MOST_LOGPROBS))
+    fields.only("top_logprobs", 0, options.get("top_logprobs"))
     fields.only("modalities", ["text"])
-    fields.only("logprobs", False)
     delivery = _read_delivery(fields)
     fields.refuse_unknown()
     asking = Asking(

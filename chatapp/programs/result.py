@@ -17,7 +17,7 @@ class Tokens:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """`annotations` are written as the program reads them."""
+    """`annotations` and `logprobs` are written as the program reads them."""
 
     text: str
     reasoning: str
@@ -25,6 +25,7 @@ class Result:
     finish_reason: str
     tokens: Tokens
     annotations: tuple[dict[str, Any], ...] = field(default=())
+    logprobs: tuple[dict[str, Any], ...] = field(default=())
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -32,5 +33,5 @@ class Result:
     @classmethod
     def from_json(cls, wire: dict[str, Any]) -> Self:
         calls = tuple(ToolCall(**call) for call in wire["calls"])
-        fixed = {"calls": calls, "tokens": Tokens(**wire["tokens"]), "annotations": tuple(wire["annotations"])}
-        return cls(**{**wire, **fixed})
+        lists = {name: tuple(wire[name]) for name in ("annotations", "logprobs")}
+        return cls(**{**wire, **lists, "calls": calls, "tokens": Tokens(**wire["tokens"])})

@@ -111,6 +111,18 @@ def test_a_tool_call_streams(program: openai.OpenAI, plays: Callable[..., None])
     assert final.choices[0].finish_reason == "tool_calls"
 
 
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_how_likely_each_token_was_is_told(program: openai.OpenAI, is_stream: bool) -> None:
+    wishes = {"model": "plain", "messages": QUESTION, "logprobs": True, "top_logprobs": 2}
+    if is_stream:
+        chunks = list(program.chat.completions.create(**wishes, stream=True))  # type: ignore[call-overload]
+        found = [each for chunk in chunks if chunk.choices[0].logprobs for each in chunk.choices[0].logprobs.content]
+    else:
+        found = program.chat.completions.create(**wishes).choices[0].logprobs.content  # type: ignore[call-overload]
+    assert "".join(each.token for each in found) == TEXT
+    assert found[0].logprob == -0.5 and [top.token for top in found[0].top_logprobs] == ["word0 0", "word0 1"]
+
+
 def test_an_answer_that_was_begun_is_continued(
     program: openai.OpenAI, plays: Callable[..., None], scripted: ScriptedEndpoint
 ) -> None:
