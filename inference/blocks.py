@@ -160,6 +160,8 @@ class BlockPool:
     def _extend(self, sequence: Sequence, num_drafts: int = 0) -> None:
         """In ascending order, as evicted blocks come last first: neighbours are read without a copy (cache.py)."""
         missing = self._missing(sequence, num_drafts)
+        if not missing:
+            return
         assert missing <= self.num_free_blocks, "ask can_allocate or can_append first"
         sequence.block_table += sorted(self._take() for _ in range(missing))
 

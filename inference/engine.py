@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -36,8 +36,8 @@ class ForwardModel(Protocol):
 
 class LaunchedStep(Protocol):
     @property
-    def rows(self) -> Mapping[Sequence, int]:
-        """Where each sequence's token will be."""
+    def sequences(self) -> list[Sequence]:
+        """Whose tokens are sampled, row by row."""
 
     @property
     def logits_SV(self) -> Tensor:
@@ -265,16 +265,17 @@ class Engine:
 
     def _read(self, step: _Launched) -> list[Delta]:
         deltas = []
+        samples_all = self._samples_all(step.chunks)
         for row, (chunk, token_id) in enumerate(zip(step.chunks, step.launched.read(), strict=True)):
             sequence = chunk.sequence
             if sequence.is_finished:
                 continue
             self.scheduler.mark_computed(chunk)
             try:
-                with torch.inference_mode():
-                    if self._samples_all([chunk]):
-                        delta = self._take_sampled(sequence, token_id)
-                    else:
+                if samples_all or self._samples_all([chunk]):
+                    delta = self._take_sampled(sequence, token_id)
+                else:
+                    with torch.inference_mode():
                         delta = self._take(chunk, step.launched.logits_SV[row : row + 1])
             except Exception as error:
                 delta = self._fail(sequence, error)
@@ -351,6 +352,13 @@ class Engine:
         return None if reason is None else self._finish(sequence, reason, *pieces)
 
     def _tell(self, sequence: Sequence, pieces: list[Piece]) -> Delta | None:
+        if len(pieces) == 1 and sequence.params.num_logprobs is None and not sequence.params.prompt_logprobs:
+            (piece,) = pieces  # as nearly always, and all of a step's 256 rows pass here: 15 -> 5 us each
+            if not piece.text:
+                return None
+            self._outputs[sequence].num_settled_logprobs += piece.num_tokens
+            usage = _usage(sequence)
+            return Delta(sequence.request_id, sequence.choice, usage, text=piece.text, token_ids=piece.token_ids)
         delta = self._delta(sequence, *pieces)
         return delta if delta.text or delta.prompt_logprobs is not None else None
 

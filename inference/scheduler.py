@@ -85,12 +85,14 @@ class Scheduler:
             return []
         chunks = []
         for chunk in going_on:
-            if chunk.sequence.length_reached(max_model_len, num_more=1):
+            sequence = chunk.sequence
+            if sequence.length_reached(max_model_len, num_more=1):
                 continue
-            if not self.blocks.can_append(chunk.sequence, 1):
-                return []
-            self.blocks.append(chunk.sequence, 1)
-            chunks.append(Chunk(chunk.sequence, chunk.end, chunk.end + 1))
+            if chunk.end == self.blocks.block_size * len(sequence.block_table):  # one step of 64
+                if not self.blocks.can_append(sequence, 1):
+                    return []
+                self.blocks.append(sequence, 1)
+            chunks.append(Chunk(sequence, chunk.end, chunk.end + 1))
         return chunks
 
     def mark_computed(self, chunk: Chunk) -> None:

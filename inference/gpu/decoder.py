@@ -12,7 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ from inference.batch import Rows
 from inference.cache import PagedCache
 from inference.engine import LaunchedStep
 from inference.gpu.attention import PlainPages
-from inference.gpu.penalties import Penalties
+from inference.gpu.penalties import Penalties, Weights
 from inference.gpu.sampling import Draws, can_sample, choose_sample
 from inference.model import Model
 from inference.scheduler import Chunk
@@ -69,11 +69,20 @@ class _Shape:
     is_sparse: bool
 
 
+@dataclass(frozen=True, slots=True)
+class _Computed:
+    """What a step leaves behind beside its logits; of a graph always in the same place."""
+
+    token_ids_S: Tensor
+    draws: Draws
+    weights: Weights
+
+
 @dataclass(eq=False, slots=True)
 class Launched:
     """A step on its way, as inference.engine.LaunchedStep."""
 
-    rows: dict[TokenSequence, int]
+    sequences: list[TokenSequence]
     logits_SV: Tensor
     _tokens: Tensor
     _event: torch.cuda.Event | None
@@ -82,7 +91,7 @@ class Launched:
         """The sampled tokens, when they are there; sampling.NOT_FINITE for a row that could not be sampled."""
         if self._event is not None:
             self._event.synchronize()
-        found: list[int] = self._tokens[: len(self.rows)].tolist()
+        found: list[int] = self._tokens[: len(self.sequences)].tolist()
         return found
 
 
@@ -107,7 +116,6 @@ class RowDecoder:
         self._graphs: dict[_Shape, _Graph] = {}
         self._pool: Any = torch.cuda.graph_pool_handle() if model.device.type == "cuda" else None
         num_rows, vocab_size = self._batches[-1], model.config.vocab_size
-        self._token_ids_S = torch.zeros(num_rows, dtype=torch.int64, device=model.device)
         self._sampled_S = torch.zeros(num_rows, dtype=torch.int64, device=model.device)
         self._logits_SV = torch.zeros(num_rows, vocab_size, dtype=torch.float32, device=model.device)
         self._read = [_host_buffer((num_rows,), torch.int64, model.device) for _ in range(2)]
@@ -127,32 +135,18 @@ class RowDecoder:
     def launch(self, chunks: Sequence[Chunk], after: LaunchedStep | None = None) -> Launched:
         """Starts a step. Tokens that `after`, the step launched last, has yet to sample are taken from there."""
         graph = self._graph(self._shape(chunks))
-        self._fill(graph.next_host(), chunks, after)
-        graph.replay()
+        before_SF, host_SF = graph.next_host()
+        if after is not None and graph is self._newest and after.sequences == [chunk.sequence for chunk in chunks]:
+            self._move_on(host_SF, before_SF, chunks)
+        else:
+            self._fill(host_SF, chunks, after)
+        computed = graph.replay()
         self._newest = graph
-        logits_SV = self._logits_SV[: len(chunks)]
-        has_penalties = any(chunk.sequence.params.has_penalties for chunk in chunks)
-        self._sampled_S[: len(chunks)] = self._draw(logits_SV, graph.rows_SF[: len(chunks)], has_penalties)
-        return self._launched(chunks, logits_SV)
-
-    def _draw(self, logits_SV: Tensor, rows_SF: Tensor, has_penalties: bool) -> Tensor:
-        draws = Draws(
-            temperature_S=column(rows_SF, "temperature", torch.float32),
-            top_k_S=column(rows_SF, "top_k"),
-            top_p_S=column(rows_SF, "top_p", torch.float64),
-            seed_S=column(rows_SF, "seed", torch.int64),
-            choice_S=column(rows_SF, "choice").to(torch.int64),
-            position_S=column(rows_SF, "num_output").to(torch.int64),
-        )
-        if has_penalties:
-            logits_SV = self._penalties.apply(
-                logits_SV,
-                self._token_ids_S[: len(rows_SF)],
-                column(rows_SF, "line").to(torch.int64),
-                column(rows_SF, "added"),
-                *(column(rows_SF, name, torch.float32) for name in ("repetition", "frequency", "presence")),
-            )
-        return self._sample(logits_SV, draws)
+        logits_SV = self._logits_SV[: len(computed.token_ids_S)]
+        if _have_penalties(chunks):
+            logits_SV = self._penalties.apply(logits_SV, computed.token_ids_S, computed.weights)
+        self._sampled_S[: len(logits_SV)] = self._sample(logits_SV, computed.draws)
+        return self._launched(chunks, self._logits_SV[: len(chunks)])
 
     @torch.inference_mode()
     def prepare(self) -> None:
@@ -188,14 +182,14 @@ class RowDecoder:
     def _fill(self, host_SF: NDArray[np.int32], chunks: Sequence[Chunk], after: LaunchedStep | None) -> None:
         """One line a row; the lines below hold rows that fill up."""
         heads_S, tables_SB, block_size = heads_of(host_SF), host_SF[:, HEAD_WIDTH:], self._cache.block_size
+        sources = {} if after is None else {sequence: row for row, sequence in enumerate(after.sequences)}
         for row, (chunk, place) in enumerate(zip(chunks, self._penalties.places(chunks), strict=True)):
             sequence, position, params = chunk.sequence, chunk.start, chunk.sequence.params
             table = sequence.block_table[: -(-chunk.end // block_size)]
             is_known = position < len(sequence.token_ids)
-            assert is_known or after is not None, "a token that nobody samples"
             heads_S[row] = (
                 sequence.token_ids[position] if is_known else 0,
-                -1 if is_known or after is None else after.rows[sequence],
+                -1 if is_known else sources[sequence],
                 position,
                 table[position // block_size] * block_size + position % block_size,
                 chunk.end,
@@ -218,6 +212,22 @@ class RowDecoder:
             if heads_S[row]["is_real"]:
                 self._idle_row(host_SF, row)
 
+    def _move_on(self, host_SF: NDArray[np.int32], before_SF: NDArray[np.int32], chunks: Sequence[Chunk]) -> None:
+        """The same for rows that are one token further than before: 256 of them at once take what 20 take alone."""
+        host_SF[:] = before_SF
+        num_rows, block_size = len(chunks), self._cache.block_size
+        heads_S, tables_SB = heads_of(host_SF)[:num_rows], host_SF[:num_rows, HEAD_WIDTH:]
+        rows_S = np.arange(num_rows)
+        heads_S["token"], heads_S["source"] = 0, rows_S
+        for name in ("position", "context_len", "num_output"):
+            heads_S[name] += 1
+        blocks_S, offsets_S = np.divmod(heads_S["position"], block_size)
+        for row in np.flatnonzero(offsets_S == 0).tolist():
+            tables_SB[row, blocks_S[row]] = chunks[row].sequence.block_table[blocks_S[row]]
+        heads_S["slot"] = tables_SB[rows_S, blocks_S] * block_size + offsets_S
+        if _have_penalties(chunks):
+            heads_S["added"] = [place.added for place in self._penalties.places(chunks)]  # lines stay whose they are
+
     def _idle_row(self, host_SF: NDArray[np.int32], row: int) -> None:
         host_SF[row] = 0
         head = heads_of(host_SF)[row]
@@ -226,13 +236,12 @@ class RowDecoder:
         host_SF[row, HEAD_WIDTH:] = -1
         host_SF[row, HEAD_WIDTH] = self._spare_block
 
-    def _compute(self, rows_SF: Tensor, is_sparse: bool) -> None:
-        """What is captured: from the rows' numbers to their logits."""
+    def _compute(self, rows_SF: Tensor, is_sparse: bool) -> _Computed:
+        """What is captured: from the rows' numbers to their logits, and to what is needed to sample them."""
         source_S = column(rows_SF, "source").to(torch.int64)
         sampled_S = self._sampled_S[source_S.clamp_min(0)]
         token_ids_S = torch.where(source_S < 0, column(rows_SF, "token").to(torch.int64), sampled_S)
         token_ids_S = token_ids_S.clamp_min(0)  # of a row that could not be sampled; nobody reads what follows it
-        self._token_ids_S[: len(rows_SF)] = token_ids_S
         rows = Rows(
             token_ids_S=token_ids_S,
             positions_S=column(rows_SF, "position").to(torch.int64),
@@ -243,6 +252,22 @@ class RowDecoder:
             is_sparse=is_sparse,
         )
         self._logits_SV[: len(rows_SF)] = self._forward(rows)
+        draws = Draws(
+            temperature_S=column(rows_SF, "temperature", torch.float32),
+            top_k_S=column(rows_SF, "top_k"),
+            top_p_S=column(rows_SF, "top_p", torch.float64),
+            seed_S=column(rows_SF, "seed", torch.int64),
+            choice_S=column(rows_SF, "choice").to(torch.int64),
+            position_S=column(rows_SF, "num_output").to(torch.int64),
+        )
+        weights = Weights(
+            line_S=column(rows_SF, "line").to(torch.int64),
+            added_S=column(rows_SF, "added"),
+            repetition_S=column(rows_SF, "repetition", torch.float32),
+            frequency_S=column(rows_SF, "frequency", torch.float32),
+            presence_S=column(rows_SF, "presence", torch.float32),
+        )
+        return _Computed(token_ids_S, draws, weights)
 
     def _launched(self, chunks: Sequence[Chunk], logits_SV: Tensor) -> Launched:
         tokens_S = self._read[self._turn]
@@ -252,7 +277,11 @@ class RowDecoder:
         if self._pool is not None:
             event = torch.cuda.Event()  # type: ignore[no-untyped-call]
             event.record()
-        return Launched({chunk.sequence: row for row, chunk in enumerate(chunks)}, logits_SV, tokens_S, event)
+        return Launched([chunk.sequence for chunk in chunks], logits_SV, tokens_S, event)
+
+
+def _have_penalties(chunks: Sequence[Chunk]) -> bool:
+    return any(chunk.sequence.params.has_penalties for chunk in chunks)
 
 
 def choose_forward(
@@ -287,7 +316,7 @@ class _Graph:
         shape: _Shape,
         device: torch.device,
         pool: Any,
-        compute: Callable[[Tensor, bool], None],
+        compute: Callable[[Tensor, bool], _Computed],
         idle_row: Callable[[NDArray[np.int32], int], None],
     ) -> None:
         size = (shape.num_rows, HEAD_WIDTH + shape.num_blocks)
@@ -298,18 +327,18 @@ class _Graph:
             for row in range(shape.num_rows):
                 idle_row(host_SF.numpy(), row)
         self.rows_SF.copy_(self._hosts[0])
-        self._run: Callable[[], None] = lambda: compute(self.rows_SF, shape.is_sparse)
+        self._run: Callable[[], _Computed] = lambda: compute(self.rows_SF, shape.is_sparse)
         if pool is not None:
             self._run = capture(self._run, pool)
 
-    def next_host(self) -> NDArray[np.int32]:
-        self._turn = 1 - self._turn
-        lines: NDArray[np.int32] = self._hosts[self._turn].numpy()
-        return lines
+    def next_host(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """The rows of the step before, and where the next ones are to be put."""
+        before, self._turn = self._turn, 1 - self._turn
+        return self._hosts[before].numpy(), self._hosts[self._turn].numpy()
 
-    def replay(self) -> None:
+    def replay(self) -> _Computed:
         self.rows_SF.copy_(self._hosts[self._turn], non_blocking=True)
-        self._run()
+        return self._run()
 
 
 def heads_of(host_SF: NDArray[np.int32]) -> NDArray[Any]:
@@ -325,7 +354,10 @@ def column(rows_SF: Tensor, name: str, dtype: torch.dtype = torch.int32) -> Tens
     return numbers_S.view(dtype)[:, 0]
 
 
-def capture(run: Callable[[], None], pool: Any) -> Callable[[], None]:
+Result = TypeVar("Result")
+
+
+def capture(run: Callable[[], Result], pool: Any) -> Callable[[], Result]:
     """Runs it twice, so that every kernel is compiled and every library has its memory, then captures it."""
     stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]
     stream.wait_stream(torch.cuda.current_stream())
@@ -335,8 +367,13 @@ def capture(run: Callable[[], None], pool: Any) -> Callable[[], None]:
     torch.cuda.current_stream().wait_stream(stream)
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph, pool=pool):
-        run()
-    return graph.replay
+        result = run()
+
+    def replay() -> Result:
+        graph.replay()
+        return result
+
+    return replay
 
 
 def sizes(smallest: int, largest: int, factor: int) -> list[int]:

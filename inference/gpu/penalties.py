@@ -34,6 +34,17 @@ class Place:
     added: int
 
 
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """The same of a step's rows, on the card, and what they ask for."""
+
+    line_S: Tensor  # int64
+    added_S: Tensor  # int32
+    repetition_S: Tensor  # fp32, as what follows
+    frequency_S: Tensor
+    presence_S: Tensor
+
+
 class Penalties:
     def __init__(self, max_rows: int, vocab_size: int, device: torch.device) -> None:
         """The last line is nobody's."""
@@ -47,24 +58,16 @@ class Penalties:
         self._give_back({chunk.sequence for chunk in chunks})
         return [self._place(chunk) for chunk in chunks]
 
-    def apply(
-        self,
-        logits_SV: Tensor,
-        token_ids_S: Tensor,
-        lines_S: Tensor,
-        added_S: Tensor,
-        repetition_S: Tensor,
-        frequency_S: Tensor,
-        presence_S: Tensor,
-    ) -> Tensor:
-        """Counts each row's token (int64; lines int64, added int32, the rest fp32), then penalises: fp32 (S, V)."""
+    def apply(self, logits_SV: Tensor, token_ids_S: Tensor, weights: Weights) -> Tensor:
+        """Counts each row's token (int64), then penalises: fp32 (S, V)."""
         counts_NV = self._counts()
-        counts_NV.view(-1).index_add_(0, lines_S * self._vocab_size + token_ids_S, added_S)
-        counts_SV = counts_NV[lines_S]
-        repetition_S1 = repetition_S[:, None]
+        counts_NV.view(-1).index_add_(0, weights.line_S * self._vocab_size + token_ids_S, weights.added_S)
+        counts_SV = counts_NV[weights.line_S]
+        repetition_S1 = weights.repetition_S[:, None]
         penalised_SV = torch.where(logits_SV > 0, logits_SV / repetition_S1, logits_SV * repetition_S1)
         output_SV = (counts_SV % PROMPT).float()
-        penalised_SV = penalised_SV - frequency_S[:, None] * output_SV - presence_S[:, None] * (output_SV > 0)
+        penalised_SV = penalised_SV - weights.frequency_S[:, None] * output_SV
+        penalised_SV = penalised_SV - weights.presence_S[:, None] * (output_SV > 0)
         return torch.where(counts_SV > 0, penalised_SV, logits_SV)
 
     def _place(self, chunk: Chunk) -> Place:
