@@ -8,7 +8,7 @@ python -m inference indexer-report --model DIR [--indexer FILE] [--work DIR] [--
 python -m inference convert --model DIR --out DIR --to bfloat16|float32|fp8|int8
 python -m inference plan --config CONFIG_JSON --gpus N [--gpu-gib 139]
 python -m inference bench --model DIR [--cases prefill,decode] [--rounds 5] [--sweep-peer]
-python -m inference bench-gpu [--cases 'sparse*'] [--sweep] [--json FILE]
+python -m inference bench-gpu [--cases 'sparse*'] [--sweep] [--model DIR] [--json FILE]
 """
 
 from __future__ import annotations
@@ -102,7 +102,9 @@ def _bench_gpu(options: argparse.Namespace) -> int:
     from inference.bench.gpu.run import GpuBenchSettings, run
 
     return run(
-        GpuBenchSettings(options.cases, options.sweep, options.json, options.budget, options.limit, options.layer)
+        GpuBenchSettings(
+            options.cases, options.sweep, options.json, options.budget, options.limit, options.layer, options.model
+        )
     )
 
 
@@ -200,6 +202,7 @@ def _parser() -> argparse.ArgumentParser:
         "--cases", type=lambda text: text.split(","), default=[], help="patterns with commas; default: all"
     )
     gpu.add_argument("--sweep", action="store_true", help="time every way to launch a kernel, not only the served one")
+    gpu.add_argument("--model", type=_directory, help="checkpoint directory, to be run end to end as well")
     gpu.add_argument("--layer", action="store_true", help="beside chosen cases measure a whole layer too")
     gpu.add_argument("--json", type=Path, help="write everything here as well")
     gpu.add_argument("--budget", type=float, default=0.1, help="seconds of timing each launch (0.1)")

@@ -19,7 +19,7 @@ from tests.inference.test_parallel import RELEASED_LIKE
 def test_it_finds_equal_what_is_equal_and_measures(tiny_checkpoint: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.json"
     options = ["--device", "cpu", "--threads", "1", "--prompts", "5,90", "--prefill", "100", "--batches", "1,3"]
-    options += ["--paths", "forward,graphs"]
+    options += ["--paths", "forward,graphs", "--parts", "decode,prefill,agreement,parity,collectives"]
     assert end_to_end.main(["--model", str(tiny_checkpoint), "--json", str(out), *options]) == 0
     found = json.loads(out.read_text())
     assert [parity["num_equal"] for parity in found["parity"]] == [end_to_end.ANSWER_TOKENS] * 4

@@ -6,6 +6,7 @@ parity       greedy answers in fp32 on both; where they part, how close the two 
 agreement    greedy answers in bfloat16 on the card by every path, beside those of the forward pass
 prefill      tokens/s of one long prompt in bfloat16
 decode       tokens/s of 1, 8, 64 and 256 answers together in bfloat16
+profile      where the time of a decode step goes, by kernel
 collectives  what several processes tell each other, by NCCL and gloo, in a group of one
 
 Paths: "forward" is the model's forward pass as a CPU runs it; "graphs" is the engine with steps captured as CUDA graphs
@@ -37,6 +38,7 @@ from typing import Any, Literal
 
 import torch
 import torch.distributed as dist
+from torch.profiler import ProfilerActivity, profile
 
 from inference.blocks import BlockPool
 from inference.cache import PagedCache
@@ -184,14 +186,39 @@ def check_parity(path: Path, tokenizer: Tokenizer, device: str, lengths: Sequenc
 
 def check_agreement(model: Model, tokenizer: Tokenizer, paths: Sequence[Way], lengths: Sequence[int]) -> Told:
     """In bfloat16 sums are rounded in their own order: how many tokens of each answer, from its start, are those that
-    the forward pass gives."""
+    the forward pass gives; and where an answer parts, by how much the forward pass prefers its own token."""
     prompts, room = prompts_of(tokenizer, lengths), max(lengths) + ANSWER_TOKENS
     right = answer(make_engine(model, tokenizer, "forward", len(prompts), room), prompts, ANSWER_TOKENS)
     told: Told = {"num_prompt_tokens": list(lengths), "num_tokens": ANSWER_TOKENS}
     for path in paths:
         got = answer(make_engine(model, tokenizer, path, len(prompts), room), prompts, ANSWER_TOKENS)
         told[path] = [_num_equal(left, other) for left, other in zip(right, got, strict=True)]
+        for prompt, left, other, equal in zip(prompts, right, got, told[path], strict=True):
+            if equal < len(left):
+                (logits_V,) = read(model, [*prompt, *left[:equal]], len(prompt) + equal - 1)
+                told.setdefault(f"{path} parts by", []).append(float(logits_V[left[equal]] - logits_V[other[equal]]))
     return told
+
+
+def profile_replay(model: Model, tokenizer: Tokenizer, path: Way, batch: int) -> Iterator[Told]:
+    """Where the time of a step goes: microseconds and launches by kernel."""
+    engine = make_engine(model, tokenizer, path, batch, DECODE_PROMPT + 2 * DECODE_TOKENS)
+    params = SamplingParams(max_tokens=2 * DECODE_TOKENS, temperature=0.0)
+    for number, prompt in enumerate(prompts_of(tokenizer, [DECODE_PROMPT] * batch)):
+        engine.add(GenerationRequest(str(number), prompt, params))
+    while engine.scheduler.waiting or not all(s.num_new_tokens >= 4 for s in engine.scheduler.running):
+        step(engine)
+    assert isinstance(engine.decoder, RowDecoder)
+    engine.decoder.replay()
+    with profile(activities=[ProfilerActivity.CUDA]) as profiler:
+        engine.decoder.replay()
+        now(model)
+    events = [(e.key[:80], e.self_device_time_total, e.count) for e in profiler.key_averages()]
+    whole = sum(took for _, took, _ in events)
+    yield {"path": path, "batch": batch, "kernel": "all", "us": whole, "launches": sum(count for *_, count in events)}
+    for name, took, count in sorted(events, key=lambda event: -event[1])[:24]:
+        yield {"path": path, "batch": batch, "kernel": name, "us": round(took, 1), "launches": count}
+    engine.abort_all()
 
 
 def _num_equal(left: Sequence[int], right: Sequence[int]) -> int:
@@ -329,7 +356,7 @@ def _parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Iter
     """What was asked for, by name; what is worth most comes first."""
     tokenizer, device = Tokenizer(options.model), options.device
     print("the tokenizer is loaded", flush=True)
-    if {"prefill", "agreement", "decode"} & set(options.parts):
+    if {"prefill", "profile", "agreement", "decode"} & set(options.parts):
         started = time.perf_counter()
         model = load_model(options.model, device, torch.bfloat16)
         print(f"the model is loaded in {time.perf_counter() - started:.1f} s", flush=True)
@@ -337,6 +364,9 @@ def _parts(options: argparse.Namespace) -> Iterator[tuple[str, Callable[[], Iter
         for path in options.paths:
             for batch in options.batches:
                 yield "speed", lambda p=path, b=batch: map(_told, measure_decode(model, tokenizer, p, b))  # type: ignore[misc]
+    if "profile" in options.parts:
+        for batch in options.batches[1:]:
+            yield "profile", lambda b=batch: profile_replay(model, tokenizer, options.paths[0], b)  # type: ignore[misc]
     if "prefill" in options.parts:
         yield "speed", lambda: iter([_told(measure_prefill(model, tokenizer, options.prefill))])
     if "agreement" in options.parts:
@@ -368,7 +398,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-PARTS = ["collectives", "parity", "agreement", "prefill", "decode"]
+PARTS = ["decode", "profile", "prefill", "agreement", "parity", "collectives"]
 
 
 def _numbers(text: str) -> tuple[int, ...]:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatch
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -23,6 +26,8 @@ from inference.bench.gpu.cases import all_cases
 from inference.bench.gpu.ceilings import Ceilings
 from inference.bench.gpu.worker import Outcome, work
 
+END_TO_END_SECONDS = 180  # it ends itself before
+
 
 @dataclass(frozen=True, slots=True)
 class GpuBenchSettings:
@@ -32,6 +37,7 @@ class GpuBenchSettings:
     budget_s: float = 0.1  # of timing each
     limit_s: float = 500.0  # of checking and compiling, together
     layer: bool = False  # a whole layer too; always where all cases are run
+    model: Path | None = None  # a checkpoint to be run end to end as well
 
 
 def run(settings: GpuBenchSettings) -> int:
@@ -55,6 +61,9 @@ def run(settings: GpuBenchSettings) -> int:
         print("\n".join(lines(chosen[name], outcome, ceilings)), flush=True)
     whole = {"about": about, "cases": [asdict(outcome) for outcome in outcomes]}
     _write(settings.json, whole)
+    if settings.model is not None:
+        whole["end_to_end"] = _run_end_to_end(settings.model)
+        _write(settings.json, whole)
     if settings.layer or not settings.cases:
         _write(settings.json, whole | _measure_layer())
     return 1 if any(_failed(outcome) for outcome in outcomes) else 0
@@ -96,6 +105,16 @@ def lines(case: Case, outcome: Outcome, ceilings: Ceilings) -> list[str]:
     rows += [f"    WRONG by {error:.2e} (allowed {outcome.tolerance:.0e}): {name}" for name, error in wrong.items()]
     rows += [f"    FAILED {name}: {_last(text)}" for name, text in outcome.failures.items()]
     return rows
+
+
+def _run_end_to_end(model: Path) -> Any:
+    """In a process of its own, whose end no other figure waits for; what it found until then."""
+    with TemporaryDirectory() as directory:
+        out = Path(directory) / "end_to_end.json"
+        command = [sys.executable, "-m", "inference.bench.gpu.end_to_end", "--model", str(model), "--json", str(out)]
+        with suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, timeout=END_TO_END_SECONDS)
+        return json.loads(out.read_text(encoding="utf-8")) if out.exists() else None
 
 
 def _measure_layer() -> dict[str, Any]:
