@@ -81,8 +81,8 @@ def abilities(max_bytes: int) -> Mapping[str, str]:
 
 def _metadata(header: str) -> dict[str, str]:
     """`key base64, key base64, ...`; a key may stand alone."""
-    pairs = [pair.split(" ", 1) for pair in header.split(",") if pair.strip()]
-    return {words[0].strip(): _text(words[1] if len(words) > 1 else "") for words in map(_stripped, pairs)}
+    pairs = [pair.split(maxsplit=1) for pair in header.split(",") if pair.strip()]
+    return {words[0]: _text(words[1] if len(words) > 1 else "") for words in pairs}
 
 
 def _collection_id(metadata: Mapping[str, str]) -> UUID | None:
@@ -92,10 +92,6 @@ def _collection_id(metadata: Mapping[str, str]) -> UUID | None:
         return UUID(metadata["collection"])
     except ValueError as error:
         raise _invalid("Upload-Metadata") from error
-
-
-def _stripped(words: list[str]) -> list[str]:
-    return [word for word in (word.strip() for word in words) if word]
 
 
 def _text(encoded: str) -> str:

@@ -10,7 +10,7 @@ from django.test import Client
 
 from chatapp.accounts.models import User
 from chatapp.files import tus
-from tests.file_fixtures import LINE
+from tests.file_fixtures import LINE, make_collection
 from tests.site_fixtures import signed_in
 from uploads.models import Upload
 from uploads.partial import Partial
@@ -79,6 +79,14 @@ def test_announcement_may_bring_the_whole_file(client: Client) -> None:
     response = client.generic("POST", "/files/uploads", LINE, content_type=tus.CHUNK_TYPE, headers=fields)
     assert (response.status_code, response.headers["Upload-Offset"]) == (201, str(len(LINE)))
     assert Upload.objects.get().name == "表.txt"
+
+
+def test_metadata_may_have_spaces_after_its_commas(client: Client, member: User) -> None:
+    collection = make_collection(member, "Tides")
+    metadata = f"filename {encoded('a.txt')}, collection {encoded(str(collection.pk))}"
+    response = client.post("/files/uploads", headers={**TUS, "upload-length": "4", "upload-metadata": metadata})
+    assert response.status_code == 201
+    assert Upload.objects.get().collected.get().collection == collection
 
 
 def test_what_we_can_do_is_told(client: Client) -> None:
