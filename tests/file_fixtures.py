@@ -24,11 +24,19 @@ LINE = b"The tide turns at noon.\n"
 @pytest.fixture
 def file_store(settings: Any, tmp_path: Path) -> Path:
     """The folder that stands for SONDE_DATA; whole files are below `uploads`, unfinished ones in `uploads-partial`."""
-    disk = {**settings.STORAGES["uploads"], "BACKEND": "django.core.files.storage.FileSystemStorage"}
-    disk["OPTIONS"] = {**disk["OPTIONS"], "location": tmp_path / "uploads"}
-    settings.STORAGES = {**settings.STORAGES, "uploads": disk}
-    settings.UPLOADS = replace(settings.UPLOADS, partial_dir=tmp_path / "uploads-partial")
+    for name, value in stored_in(tmp_path).items():
+        setattr(settings, name, value)
     return tmp_path
+
+
+def stored_in(folder: Path) -> dict[str, Any]:
+    """The settings by which files are kept there."""
+    from django.conf import settings
+
+    disk = {**settings.STORAGES["uploads"], "BACKEND": "django.core.files.storage.FileSystemStorage"}
+    disk["OPTIONS"] = {**disk["OPTIONS"], "location": folder / "uploads"}
+    partial = replace(settings.UPLOADS, partial_dir=folder / "uploads-partial")
+    return {"STORAGES": {**settings.STORAGES, "uploads": disk}, "UPLOADS": partial}
 
 
 def files_below(folder: Path) -> list[Path]:

@@ -26,14 +26,18 @@ class SoftKey:
     def __post_init__(self) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
 
+    @property
+    def public_data(self) -> bytes:
+        """What a site keeps of it."""
+        cose = ES256.from_cryptography_key(self._key.public_key())
+        return bytes(AttestedCredentialData.create(Aaguid.NONE, self.credential_id, cose))
+
     def make(self, options: dict[str, Any]) -> dict[str, Any]:
         """The answer to navigator.credentials.create, as our JavaScript sends it."""
         public = options["publicKey"]
         self.user_handle = _decode(public["user"]["id"])
-        cose = ES256.from_cryptography_key(self._key.public_key())
-        data = AttestedCredentialData.create(Aaguid.NONE, self.credential_id, cose)
         flags = self.flags | CREDENTIAL
-        authenticator = AuthenticatorData.create(sha256(self.host.encode()), flags, self.counter, bytes(data))
+        authenticator = AuthenticatorData.create(sha256(self.host.encode()), flags, self.counter, self.public_data)
         attestation = AttestationObject.create("none", authenticator, {})
         client = self._client("webauthn.create", public["challenge"])
         return self._credential(clientDataJSON=client, attestationObject=bytes(attestation))

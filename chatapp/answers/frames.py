@@ -219,3 +219,5 @@ _DECODERS: dict[str, Callable[[Fields], Frame]] = {
     "cancel_answer": lambda fields: CancelAnswer(fields.id_or_none("client_id"), fields.id("answer")),
     "ping": lambda fields: Ping(),
 }
+
+TYPES = frozenset(_DECODERS)
