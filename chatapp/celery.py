@@ -12,6 +12,11 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "purge-deleted": {"task": "chatapp.conversations.tasks.purge_deleted", "schedule": crontab(hour=3, minute=20)},
+    "temporary-chats": {
+        "task": "chatapp.conversations.tasks.remove_temporary",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "expired-sessions": {
         "task": "chatapp.accounts.tasks.remove_expired_sessions",
         "schedule": crontab(hour=3, minute=40),

@@ -35,6 +35,8 @@ INSTALLED_APPS = [
     "chatapp.endpoints",
     "chatapp.answers",
     "chatapp.files",
+    "chatapp.folders",
+    "chatapp.presets",
     "chatapp.searches",
     "chatapp.usage",
     "chatapp.evidence",

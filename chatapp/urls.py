@@ -12,6 +12,8 @@ urlpatterns = [
     path("", include("chatapp.answers.urls")),
     path("", include("chatapp.endpoints.urls")),
     path("", include("chatapp.files.urls")),
+    path("", include("chatapp.folders.urls")),
+    path("", include("chatapp.presets.urls")),
     path("", include("chatapp.searches.urls")),
     path("", include("chatapp.evidence.urls")),
     path("", include("chatapp.usage.urls")),

@@ -281,6 +281,9 @@ def _call_service(viewer: User, frame: Request) -> services.Accepted:
                 read_all=frame.read_all,
                 search=frame.search,
                 deep=frame.deep,
+                preset_id=frame.preset,
+                folder_id=frame.folder,
+                is_temporary=frame.temporary,
             )
         case Regenerate():
             return services.regenerate(
@@ -291,6 +294,7 @@ def _call_service(viewer: User, frame: Request) -> services.Accepted:
                 endpoint_id=frame.endpoint,
                 search=frame.search,
                 deep=frame.deep,
+                preset_id=frame.preset,
             )
         case ContinueAnswer():
             return services.continue_answer(viewer, client_id=frame.client_id, message_id=frame.message)

@@ -9,13 +9,16 @@ from django.utils.translation import ngettext
 
 from chatapp.accounts.models import User
 from chatapp.answers.given import Given, given_on
-from chatapp.answers.questions import SYSTEM, SYSTEM_OF_DEMO, room_for_sources
+from chatapp.answers.questions import room_for_sources, system_of
 from chatapp.answers.sources import Plan, count_moving_of, plan_for
 from chatapp.answers.web import room_for_web
 from chatapp.context.counting import counter_for
 from chatapp.conversations.selectors import get_conversation, read_tree
 from chatapp.endpoints.models import Endpoint
 from chatapp.files.access import readable
+from chatapp.folders.access import folders
+from chatapp.folders.given import collections_for
+from chatapp.presets.access import preset_for
 
 
 class Fit(TypedDict):
@@ -38,6 +41,8 @@ class Asked:
     endpoint_id: UUID | None
     text: str
     search: bool = False
+    folder_id: UUID | None = None  # of a chat that is not begun yet
+    preset_id: UUID | None = None
 
 
 def foresee(viewer: User, asked: Asked) -> Fit:
@@ -51,7 +56,8 @@ def foresee(viewer: User, asked: Asked) -> Fit:
         words = ngettext("%(count)d file is still being read.", "%(count)d files are still being read.", num_moving)
         return _fit("waiting", words % {"count": num_moving}, Plan())
     counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
-    system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
+    preset = preset_for(asked.preset_id, viewer)
+    system = system_of(endpoint, asked.conversation_id, viewer, preset)
     room = room_for_sources(endpoint, system, asked.text, counter)
     if asked.search:
         room -= room_for_web(endpoint, room)
@@ -85,7 +91,19 @@ def _given(viewer: User, asked: Asked) -> Given:
         path = tree.path(leaf) if leaf else ()
     found = readable(viewer).select_related("reading", "blob").in_bulk(list(asked.upload_ids))
     new = [found[id] for id in asked.upload_ids if id in found]
-    return given_on(path, viewer, new, asked.collection_ids)
+    return given_on(path, viewer, new, [*asked.collection_ids, *_more_collections(viewer, asked)])
+
+
+def _more_collections(viewer: User, asked: Asked) -> list[UUID]:
+    """Of the folder and the preset; which of them the viewer may read is asked of the collections."""
+    found: list[UUID] = []
+    if asked.conversation_id is not None:
+        found += collections_for(asked.conversation_id, viewer)
+    elif asked.folder_id is not None:
+        folder = folders(viewer).filter(pk=asked.folder_id).first()
+        found += folder.collections.values_list("collection_id", flat=True) if folder else []
+    preset = preset_for(asked.preset_id, viewer)
+    return [*found, *(preset.collections.values_list("pk", flat=True) if preset else [])]
 
 
 def _endpoint(endpoint_id: UUID | None) -> Endpoint | None:

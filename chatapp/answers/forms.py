@@ -28,3 +28,5 @@ class FitForm(forms.Form):
     endpoint = forms.UUIDField(required=False)
     text = forms.CharField(required=False)
     search = forms.BooleanField(required=False)
+    folder = forms.UUIDField(required=False)
+    preset = forms.UUIDField(required=False)

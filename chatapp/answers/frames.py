@@ -38,6 +38,9 @@ class SendMessage:
     read_all: bool
     search: bool
     deep: bool
+    preset: UUID | None
+    folder: UUID | None
+    temporary: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,7 @@ class Regenerate:
     endpoint: UUID | None
     search: bool
     deep: bool
+    preset: UUID | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +199,9 @@ def _send_message(fields: Fields) -> SendMessage:
         read_all=fields.flag("read_all"),
         search=fields.flag("search"),
         deep=fields.flag("deep"),
+        preset=fields.id_or_none("preset"),
+        folder=fields.id_or_none("folder"),
+        temporary=fields.flag("temporary"),
     )
 
 
@@ -206,6 +213,7 @@ def _regenerate(fields: Fields) -> Regenerate:
         endpoint=fields.id_or_none("endpoint"),
         search=fields.flag("search"),
         deep=fields.flag("deep"),
+        preset=fields.id_or_none("preset"),
     )
 
 

@@ -10,6 +10,7 @@ from chatapp.conversations.models import Message
 from chatapp.conversations.selectors import read_tree
 from chatapp.files.access import collections
 from chatapp.files.models import Attachment, MessageCollection
+from chatapp.folders.given import collections_for
 from search.retrieval import indexed_among
 from uploads.models import ReadingState, Upload
 
@@ -36,13 +37,14 @@ class Given:
 def given_above(reply: Message, asker_id: UUID | None) -> Given:
     """By the questions above a reply. The rights are the asker's as they are now; without an account there are none."""
     asker = User.objects.filter(pk=asker_id).first() if asker_id else None
-    return given_on(read_tree(reply.conversation_id).path(reply.id)[:-1], asker)
+    path = read_tree(reply.conversation_id).path(reply.id)[:-1]
+    return given_on(path, asker, more_collections=collections_for(reply.conversation_id, asker))
 
 
 def given_on(
     path: Sequence[UUID], asker: User | None, more_uploads: Iterable[Upload] = (), more_collections: Iterable[UUID] = ()
 ) -> Given:
-    """By these messages, the oldest first, each content once; then by a question that is not sent yet."""
+    """By these messages, the oldest first, each content once; then by their folder, and a question not sent yet."""
     uploads = _each_content_once([*uploads_on(path), *more_uploads])
     names = _collections_on(path)
     open_to_asker = _open_among([*names, *more_collections], asker)

@@ -32,6 +32,7 @@ class Answer(models.Model):
     thinking = models.BooleanField(default=False)
     search = models.BooleanField(default=False)
     deep = models.BooleanField(default=False)  # the model searches by itself, as often as it needs
+    preset = models.ForeignKey("presets.Preset", on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
     read_all = models.BooleanField(default=False)  # files too long for the context: every part of them, one by one
     seed = models.BigIntegerField()
     prefix_length = models.PositiveIntegerField(default=0)  # UTF-16 units of the message that an earlier attempt wrote

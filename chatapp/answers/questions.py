@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from uuid import UUID
 
+from chatapp.accounts.models import User
 from chatapp.answers.deep import deep_offered, is_over, tools_of_web, words_of_searches
 from chatapp.answers.events import Wire
 from chatapp.answers.gathering import attempt_before, keep_reading, read_files
@@ -45,6 +46,9 @@ from chatapp.endpoints.models import Endpoint
 from chatapp.endpoints.secrets import KeyUnreadable
 from chatapp.endpoints.services import target_of
 from chatapp.evidence.selectors import frozen_drafts, frozen_pages
+from chatapp.folders.given import instructions_for
+from chatapp.presets.access import preset_for
+from chatapp.presets.models import Preset
 from chatapp.searches.setting import web_setting
 
 # No date and no name: the same for every question, so that prompt caches keep it.
@@ -83,6 +87,10 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         request.pop("text_sha256", None)
     if known is original and answer.replay_of is not None:
         request["rounds"] = []  # it computes anew
+        if answer.asked_by_id != answer.replay_of.asked_by_id:  # may not read what the system text was made of
+            preset = preset_for(answer.preset_id, answer.asked_by)
+            conversation_id = answer.message.conversation_id
+            request["system"] = system_of(endpoint, conversation_id, answer.asked_by, preset)
         plan = keep_reading(loaded.claim, answer, answer.replay_of)
         if any(not draft.text for draft in plan.drafts):
             request["notes"] = []  # taken of what is gone, or not this asker's to read
@@ -100,6 +108,7 @@ def prepare(loaded: Loaded, at_most: int | None = None) -> Prepared:
         messages,
         request["max_tokens"],
         seed=answer.seed,
+        temperature=request.get("temperature"),
         thinking=answer.thinking,
         user=str(answer.asked_by_id or ""),
         tools=_tools(request),
@@ -168,9 +177,10 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
     progress = loaded.progress
     history = history_above(loaded.answer.message)
     asks_to_continue = loaded.continues_message and endpoint.continuation == Endpoint.Continuation.NONE
-    system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
+    preset = preset_for(loaded.answer.preset_id, loaded.answer.asked_by)
+    system = system_of(endpoint, loaded.answer.message.conversation_id, loaded.answer.asked_by, preset)
     turns = turns_of(history)
-    max_output = output_tokens(endpoint)
+    max_output = output_tokens(endpoint, preset)
     begun = counter.count(progress.text + progress.reasoning) if loaded.continues_message else 0
     budget = endpoint.context_length - max_output - begun
     budget = budget if at_most is None else min(budget, at_most)
@@ -202,6 +212,7 @@ def _new_request(loaded: Loaded, endpoint: Endpoint, counter: Counter, at_most: 
         estimated_tokens=assembled.estimated_tokens + picture_tokens,
         model=endpoint.model,
         max_tokens=max_output,
+        temperature=preset.temperature if preset else None,
         asks_to_continue=asks_to_continue,
         start_reasoning=progress.start_reasoning,
         start_tokens=len(progress.token_ids) if loaded.claim.fence == 1 else 0,
@@ -247,9 +258,17 @@ def _computed_before(loaded: Loaded) -> Request:
     return request
 
 
-def output_tokens(endpoint: Endpoint) -> int:
+def output_tokens(endpoint: Endpoint, preset: Preset | None = None) -> int:
     """A model of short context keeps half of it for the question."""
-    return min(endpoint.max_output_tokens, endpoint.context_length // 2)
+    most = min(endpoint.max_output_tokens, endpoint.context_length // 2)
+    return min(most, preset.max_tokens) if preset and preset.max_tokens else most
+
+
+def system_of(endpoint: Endpoint, conversation_id: UUID | None, asker: User | None, preset: Preset | None) -> str:
+    """Ours first, which is the same for all; then what the folder says, then the preset, by the rights of the asker."""
+    ours = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
+    folder = instructions_for(conversation_id, asker) if conversation_id else ""
+    return "\n\n".join(part for part in (ours, folder, preset.system_prompt if preset else "") if part)
 
 
 def room_for_sources(
@@ -295,7 +314,8 @@ def long_reading(loaded: Loaded) -> Aside | None:
     endpoint = endpoint_of(answer)
     counter = counter_for(endpoint.tokenizer_path, endpoint.characters_per_token)
     question = answer.message.parent.text if answer.message.parent else ""
-    system = SYSTEM_OF_DEMO if endpoint.is_local else SYSTEM
+    preset = preset_for(answer.preset_id, answer.asked_by)
+    system = system_of(endpoint, answer.message.conversation_id, answer.asked_by, preset)
     room = room_for_sources(endpoint, system, question, counter)
     room -= plan_of_web(answer, endpoint, room, counter).tokens
     reading = LongReading(answer, question, room, counter, endpoint.is_local)

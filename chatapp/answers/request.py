@@ -22,6 +22,7 @@ class Request(TypedDict, total=False):
     estimated_tokens: int
     model: str
     max_tokens: int
+    temperature: float | None  # of the preset; None: the endpoint's own
     asks_to_continue: bool
     start_reasoning: int  # UTF-16 units that an earlier attempt had thought
     start_tokens: int

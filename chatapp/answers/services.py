@@ -22,13 +22,18 @@ from chatapp.answers import doorbell
 from chatapp.answers.events import AnswerEnded, AnswerQueued, Event, MessageAdded, utf16_length
 from chatapp.answers.log import BlockingEventLog
 from chatapp.answers.models import ENDED, Answer, Status
+from chatapp.conversations import temporary
 from chatapp.conversations.models import Conversation, Message
 from chatapp.conversations.selectors import get_answer, get_conversation, get_message
 from chatapp.endpoints.models import Endpoint
 from chatapp.errors import ChatError, Invalid
+from chatapp.files.access import collections
 from chatapp.files.attaching import attach
 from chatapp.files.collecting import ask_collections
 from chatapp.finding.indexing import ask_for_index
+from chatapp.folders.access import folders
+from chatapp.presets.access import preset_for
+from chatapp.presets.models import Preset
 from chatapp.searches.setting import web_setting
 from chatapp.usage.quotas import check_quota
 
@@ -62,8 +67,12 @@ def send_message(
     read_all: bool = False,
     search: bool = False,
     deep: bool = False,
+    preset_id: UUID | None = None,
+    folder_id: UUID | None = None,
+    is_temporary: bool = False,
 ) -> Accepted:
-    """Asks below `parent_id` (an answer, or None for a first question); without a conversation, begins one.
+    """Asks below `parent_id` (an answer, or None for a first question); without a conversation, begins one: in a
+    folder, or a temporary one.
 
     Under an answer that is still running the question waits its turn. `deep` means `search` as well. Raises NotFound,
     Invalid, ChatError.
@@ -73,12 +82,16 @@ def send_message(
         check_text(text)
         endpoint = _endpoint(endpoint_id)
         wanted = _wanted(endpoint, thinking, search, deep)
-        conversation = _conversation(viewer, conversation_id)
+        preset = _preset(viewer, preset_id)
+        if conversation_id is None:
+            conversation = _begin(viewer, folder_id, is_temporary)
+        else:
+            conversation = get_conversation(viewer, conversation_id, Access.WRITE)
         parent = _parent(conversation, parent_id)
         question = conversation.messages.create(parent=parent, role=Message.Role.USER, author=viewer, text=text)
         attach(viewer, question, upload_ids)
-        ask_collections(viewer, question, collection_ids)
-        reply = _reply(viewer, client_id, question, endpoint, wanted, secrets.randbits(63))
+        ask_collections(viewer, question, [*collection_ids, *_collections_of(viewer, preset)])
+        reply = _reply(viewer, client_id, question, endpoint, wanted, secrets.randbits(63), preset=preset)
         return _with_read_all(reply, read_all and bool(upload_ids or collection_ids))
 
     return _once(viewer, client_id, ask)
@@ -93,6 +106,7 @@ def regenerate(
     endpoint_id: UUID | None = None,
     search: bool = False,
     deep: bool = False,
+    preset_id: UUID | None = None,
 ) -> Accepted:
     """Asks the question of this assistant message again: a sibling of it. Raises NotFound, Invalid, ChatError."""
 
@@ -101,7 +115,8 @@ def regenerate(
         wanted = _wanted(endpoint, thinking, search, deep)
         question = _question(get_message(viewer, message_id, Access.WRITE))
         asked_before = Answer.objects.filter(message__parent=question).order_by("created_at", "id").first()
-        reply = _reply(viewer, client_id, question, endpoint, wanted, secrets.randbits(63))
+        preset = _preset(viewer, preset_id)
+        reply = _reply(viewer, client_id, question, endpoint, wanted, secrets.randbits(63), preset=preset)
         return _with_read_all(reply, asked_before is not None and asked_before.read_all)
 
     return _once(viewer, client_id, ask)
@@ -126,6 +141,7 @@ def continue_answer(viewer: User, *, client_id: UUID, message_id: UUID) -> Accep
             thinking=cut.thinking,
             search=cut.search,
             deep=cut.deep,
+            preset=cut.preset,
             read_all=cut.read_all,
             seed=secrets.randbits(63),
             prefix_length=utf16_length(message.text),
@@ -148,7 +164,7 @@ def replay_answer(viewer: User, *, client_id: UUID, answer_id: UUID) -> Accepted
             )
         question = _question(original.message)
         wanted = _Wanted(original.thinking, original.search, original.deep)
-        reply = _reply(viewer, client_id, question, endpoint, wanted, original.seed, replay_of=original)
+        reply = _reply(viewer, client_id, question, endpoint, wanted, original.seed, original, original.preset)
         return _with_read_all(reply, original.read_all)
 
     return _once(viewer, client_id, ask)
@@ -268,10 +284,30 @@ def _broken_constraint(error: IntegrityError) -> str:
     return getattr(diagnosis, "constraint_name", None) or ""
 
 
-def _conversation(viewer: User, conversation_id: UUID | None) -> Conversation:
-    if conversation_id is None:
-        return Conversation.objects.create(owner=viewer)
-    return get_conversation(viewer, conversation_id, Access.WRITE)
+def _begin(viewer: User, folder_id: UUID | None, is_temporary: bool) -> Conversation:
+    folder = None
+    if folder_id is not None:
+        folder = folders(viewer).filter(pk=folder_id).first()
+        if folder is None:
+            words = _("This folder is not there any more, or not shared with you.")
+            raise Invalid("folder", words, code="not_found")
+    conversation = temporary.begin(viewer) if is_temporary else Conversation(owner=viewer)
+    conversation.folder = folder
+    conversation.save()
+    return conversation
+
+
+def _preset(viewer: User, preset_id: UUID | None) -> Preset | None:
+    preset = preset_for(preset_id, viewer)
+    if preset_id is not None and preset is None:
+        words = _("This preset is not there any more, or not shared with you.")
+        raise Invalid("preset", words, code="not_found")
+    return preset
+
+
+def _collections_of(viewer: User, preset: Preset | None) -> list[UUID]:
+    """Those that the viewer may ask."""
+    return list(collections(viewer).filter(presets=preset).values_list("pk", flat=True)) if preset else []
 
 
 def _parent(conversation: Conversation, parent_id: UUID | None) -> Message | None:
@@ -298,11 +334,12 @@ def _reply(
     wanted: "_Wanted",
     seed: int,
     replay_of: Answer | None = None,
+    preset: Preset | None = None,
 ) -> Answer:
     """An empty assistant message below the question, and the first attempt at it."""
     conversation = question.conversation
     reply = conversation.messages.create(parent=question, role=Message.Role.ASSISTANT)
-    if conversation.title_source == Conversation.TitleSource.NONE:
+    if conversation.title_source == Conversation.TitleSource.NONE and not conversation.is_temporary:
         conversation.title = title_from_question(question.text)
         conversation.title_source = Conversation.TitleSource.QUESTION
         conversation.save(update_fields=["title", "title_source"])
@@ -317,6 +354,7 @@ def _reply(
         deep=wanted.deep,
         seed=seed,
         replay_of=replay_of,
+        preset=preset,
     )
 
 

@@ -43,6 +43,8 @@ def show_fit(request: HttpRequest) -> HttpResponse:
         collection_ids=fields["collections"],
         conversation_id=fields["conversation"],
         endpoint_id=fields["endpoint"],
+        folder_id=fields["folder"],
+        preset_id=fields["preset"],
         text=fields["text"],
         search=fields["search"],
     )

@@ -7,6 +7,7 @@ everyone; guests are not of the team, so `everyone` leaves them out. Inactive pe
 from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models.functions import Now
 
 from chatapp.accounts.grants import Access, granted
 from chatapp.accounts.models import User
@@ -14,11 +15,14 @@ from chatapp.conversations.models import Conversation, Grant
 
 
 def allowed(viewer: User, access: Access = Access.READ) -> QuerySet[Conversation]:
-    """The conversations that the viewer may use so. Deleted ones are nobody's, until they are restored."""
+    """The conversations that the viewer may use so. Deleted ones are nobody's, until they are restored; temporary ones
+    that have run out, for good.
+    """
     if not viewer.is_active:
         return Conversation.objects.none()
     return Conversation.objects.filter(
         Q(owner=viewer) | Exists(granted(Grant.objects.filter(conversation=OuterRef("pk")), viewer, access)),
+        Q(expires_at=None) | Q(expires_at__gt=Now()),
         deleted_at=None,
     )
 

@@ -9,6 +9,17 @@ class LeafForm(forms.Form):
     leaf = forms.UUIDField(required=False)
 
 
+class NewChatForm(forms.Form):
+    """In which folder it begins, and whether it leaves nothing behind."""
+
+    folder = forms.UUIDField(required=False)
+    temporary = forms.BooleanField(required=False)
+
+
+class PresenceForm(forms.Form):
+    open = forms.BooleanField(required=False)
+
+
 class SelectForm(forms.Form):
     leaf = forms.UUIDField()
 

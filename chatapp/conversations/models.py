@@ -23,8 +23,21 @@ class Conversation(models.Model):
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(db_default=models.functions.Now())
     deleted_at = models.DateTimeField(null=True, blank=True)
+    folder = models.ForeignKey(
+        "folders.Folder", on_delete=models.SET_NULL, null=True, blank=True, related_name="conversations"
+    )
+    # Not listed, not found, without a title of its own; gone for good at `expires_at`, which only such ones have.
+    is_temporary = models.BooleanField(default=False)
+    expires_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
+        constraints = (
+            models.CheckConstraint(
+                condition=models.Q(is_temporary=False, expires_at__isnull=True)
+                | models.Q(is_temporary=True, expires_at__isnull=False),
+                name="conversation_temporary_expires",
+            ),
+        )
         indexes = (models.Index(fields=["owner", "-updated_at"], name="conversation_list"),)
 
     def __str__(self) -> str:

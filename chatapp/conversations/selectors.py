@@ -27,6 +27,7 @@ from chatapp.errors import NotFound
 from chatapp.evidence.computed import Step, steps_of
 from chatapp.evidence.selectors import AnswerSources, sources_of
 from chatapp.files.shown import ShownCollection, ShownFile, collections_of, files_of
+from chatapp.folders.access import folders
 from chatapp.ordering.listing import listed, not_pinned, pinned
 from chatapp.searches.selectors import searches_of
 from chatapp.searches.shown import BudgetShown, SearchShown, budget_of
@@ -79,6 +80,11 @@ class Thread:
         return self.items[-1].message.id if self.items else None
 
     @property
+    def preset_id(self) -> UUID | None:
+        """What the last answer was asked with."""
+        return next((item.answer.preset_id for item in reversed(self.items) if item.answer), None)
+
+    @property
     def context_used(self) -> int:
         """Tokens of the last answer that reported them, prompt and completion together."""
         for item in reversed(self.items):
@@ -93,7 +99,8 @@ class SidebarGroup(NamedTuple):
 
 
 def visible_conversations(viewer: User) -> QuerySet[Conversation]:
-    return allowed(viewer).order_by("-updated_at")
+    """Without temporary ones, which are in no list."""
+    return allowed(viewer).filter(is_temporary=False).order_by("-updated_at")
 
 
 def listed_conversations(viewer: User) -> QuerySet[Conversation]:
@@ -167,7 +174,7 @@ def read_tree(conversation_id: UUID) -> Tree:
 def sidebar(viewer: User, before: datetime | None = None, now: datetime | None = None) -> list[SidebarGroup]:
     """A page of the list, newest first, grouped by time; `before` is the `updated_at` of the last one shown.
 
-    The first page begins with what the viewer has pinned.
+    The first page begins with what the viewer has pinned. Other chats in folders that the viewer sees stand there.
     """
     conversations = listed_conversations(viewer)
     groups: dict[str, list[Conversation]] = defaultdict(list)
@@ -175,7 +182,8 @@ def sidebar(viewer: User, before: datetime | None = None, now: datetime | None =
         conversations = conversations.filter(updated_at__lt=before)
     elif on_top := list(pinned(conversations, viewer)):
         groups[_("Pinned")] = on_top
-    for conversation in not_pinned(conversations, viewer)[:SIDEBAR_PAGE]:
+    loose = not_pinned(conversations, viewer).exclude(folder__in=folders(viewer))
+    for conversation in loose[:SIDEBAR_PAGE]:
         groups[_time_label(conversation.updated_at, now or timezone.now())].append(conversation)
     return [SidebarGroup(label, listed) for label, listed in groups.items()]
 

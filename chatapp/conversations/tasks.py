@@ -17,15 +17,15 @@ from chatapp.answers.events import TitleChanged
 from chatapp.answers.log import BlockingEventLog
 from chatapp.answers.models import Answer, Status
 from chatapp.context.counting import counter_for
+from chatapp.conversations import temporary
 from chatapp.conversations.models import Conversation
+from chatapp.conversations.removal import remove_for_good
 from chatapp.conversations.titles import title_question, usable_title
 from chatapp.endpoints.client import EndpointClient
 from chatapp.endpoints.deltas import Completed
 from chatapp.endpoints.dialects import Question, Target
 from chatapp.endpoints.faults import EndpointError
 from chatapp.endpoints.services import target_of
-from chatapp.files.models import Attachment
-from chatapp.files.removal import remove_unused
 from chatapp.finding.indexing import ask_for_index
 from chatapp.threads import in_thread
 from chatapp.usage.metering import metered
@@ -109,9 +109,13 @@ def purge_deleted() -> None:
     old = Conversation.objects.filter(deleted_at__lt=Now() - KEPT_DELETED)
     purged = files = 0
     for conversation in old.only("id").iterator():
-        carried = Attachment.objects.filter(message__conversation=conversation, upload__isnull=False)
-        upload_ids = list(carried.values_list("upload_id", flat=True))
-        conversation.delete()
-        files += remove_unused(upload_ids)
+        files += remove_for_good(conversation)
         purged += 1
     logger.info("purged %d conversations, %d files", purged, files)
+
+
+@shared_task(name="chatapp.conversations.tasks.remove_temporary")
+def remove_temporary() -> None:
+    """Every minute: temporary chats whose time is over."""
+    if num_removed := temporary.remove_expired():
+        logger.info("temporary conversations removed=%d", num_removed)

@@ -13,5 +13,6 @@ urlpatterns = [
     path("c/<uuid:conversation_id>/select", views.select_branch, name="select_branch"),
     path("c/<uuid:conversation_id>/rename", views.rename_conversation, name="rename_conversation"),
     path("c/<uuid:conversation_id>/delete", views.delete_conversation, name="delete_conversation"),
+    path("c/<uuid:conversation_id>/presence", views.note_presence, name="note_presence"),
     path("c/<uuid:conversation_id>/restore", views.restore_conversation, name="restore_conversation"),
 ]

@@ -9,18 +9,23 @@ from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from chatapp.conversations import selectors, services
-from chatapp.conversations.forms import BeforeForm, LeafForm, RenameForm, SelectForm
+from chatapp.conversations import selectors, services, temporary
+from chatapp.conversations.forms import BeforeForm, LeafForm, NewChatForm, PresenceForm, RenameForm, SelectForm
 from chatapp.conversations.selectors import Thread
 from chatapp.endpoints.selectors import list_choices
+from chatapp.folders.access import folders
 from chatapp.http import read_fields, valid, viewer, wants_page
+from chatapp.presets.access import presets
 from chatapp.searches.setting import web_setting
 
 
 @never_cache
 @require_GET
 def new_chat(request: HttpRequest) -> HttpResponse:
-    return render(request, "chat/page.html", _page(request, None))
+    asked = valid(NewChatForm(request.GET))
+    folder = folders(viewer(request)).filter(pk=asked["folder"]).first() if asked["folder"] else None
+    context = {**_page(request, None), "folder": folder, "is_temporary": asked["temporary"]}
+    return render(request, "chat/page.html", context)
 
 
 @never_cache
@@ -77,6 +82,14 @@ def restore_conversation(request: HttpRequest, conversation_id: UUID) -> HttpRes
     return _done(request, {})
 
 
+@require_POST
+def note_presence(request: HttpRequest, conversation_id: UUID) -> HttpResponse:
+    """The page of a temporary chat says now and then that it is open, and when it is left."""
+    is_open = valid(PresenceForm(read_fields(request)))["open"]
+    (temporary.come_back if is_open else temporary.close)(viewer(request), conversation_id)
+    return _done(request, {})
+
+
 def _thread(request: HttpRequest, conversation_id: UUID) -> Thread:
     leaf = valid(LeafForm(request.GET))["leaf"]
     return selectors.read_thread(viewer(request), conversation_id, leaf)
@@ -91,6 +104,9 @@ def _page(request: HttpRequest, thread: Thread | None) -> dict[str, Any]:
         "endpoint": endpoints[0] if endpoints else None,
         "endpoints": endpoints,
         "can_write": thread.can_write if thread else True,
+        "presets": list(presets(viewer(request))),
+        "preset_id": thread.preset_id if thread else None,
+        "is_temporary": thread.conversation.is_temporary if thread else False,
         "web_is_on": web_setting().is_on,
         "upload_limits": {
             "max_mb": settings.CONFIG.upload_max_mb,

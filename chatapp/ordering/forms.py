@@ -1,5 +1,6 @@
 """What is done to which conversations."""
 
+from typing import Any
 from uuid import UUID
 
 from django import forms
@@ -8,11 +9,10 @@ from django.utils.translation import gettext_lazy as _
 from chatapp.ordering.services import DEEDS, MOST
 
 
-class DeedForm(forms.Form):
-    """`ids` are separated by commas."""
+class IdsMixin:
+    """For a form whose `ids` are separated by commas. Mixed in before Django's class."""
 
-    deed = forms.ChoiceField(choices=[(deed, deed) for deed in DEEDS])
-    ids = forms.CharField()
+    cleaned_data: dict[str, Any]
 
     def clean_ids(self) -> list[UUID]:
         written = self.cleaned_data["ids"].split(",")
@@ -22,6 +22,11 @@ class DeedForm(forms.Form):
             return list(dict.fromkeys(UUID(each) for each in written))
         except ValueError as error:
             raise forms.ValidationError(_("These are no chats.")) from error
+
+
+class DeedForm(IdsMixin, forms.Form):
+    deed = forms.ChoiceField(choices=[(deed, deed) for deed in DEEDS])
+    ids = forms.CharField()
 
 
 class PageForm(forms.Form):

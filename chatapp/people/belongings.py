@@ -8,12 +8,14 @@ import logging
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Sum
+from django.db.models import Q, Sum
 
 from chatapp.accounts.models import User
 from chatapp.answers import doorbell
 from chatapp.conversations.models import Conversation, Grant
 from chatapp.files.models import Attachment, Collection, CollectionFile, CollectionGrant
+from chatapp.folders.models import FolderGrant
+from chatapp.presets.models import PresetGrant
 from uploads import services
 from uploads.models import Upload
 
@@ -35,7 +37,7 @@ def belongings_of(person: User) -> Belongings:
     """Without what they have deleted, and without unfinished uploads: those go in any case."""
     files = Upload.objects.filter(owner=person, state=Upload.State.WHOLE)
     return Belongings(
-        num_conversations=Conversation.objects.filter(owner=person, deleted_at=None).count(),
+        num_conversations=Conversation.objects.filter(owner=person, deleted_at=None, is_temporary=False).count(),
         num_collections=Collection.objects.filter(owner=person).count(),
         num_files=files.count(),
         size_bytes=files.aggregate(sum=Sum("size_bytes"))["sum"] or 0,
@@ -50,6 +52,10 @@ def hand_over(person: User, heir: User) -> None:
         collections = Collection.objects.filter(owner=person)
         Grant.objects.filter(conversation__in=conversations, user=heir).delete()
         CollectionGrant.objects.filter(collection__in=collections, user=heir).delete()
+        FolderGrant.objects.filter(folder__owner=person, user=heir).delete()
+        PresetGrant.objects.filter(preset__owner=person, user=heir).delete()
+        person.folders.update(owner=heir)
+        person.presets.update(owner=heir)
         counts = [rows.update(owner=heir) for rows in (conversations, collections, person.uploads.all())]
         transaction.on_commit(lambda: doorbell.ring_list_blocking(heir.pk))
     logger.info("person %s handed to %s conversations=%d collections=%d files=%d", person.pk, heir.pk, *counts)
@@ -72,8 +78,9 @@ def delete(person: User) -> None:
 
 
 def _drop_rubbish(person: User) -> None:
-    """What they have deleted or not finished is nobody's to inherit."""
-    for conversation in Conversation.objects.filter(owner=person, deleted_at__isnull=False).only("id").iterator():
+    """What they have deleted or not finished, or wanted to leave nothing behind, is nobody's to inherit."""
+    rubbish = Q(deleted_at__isnull=False) | Q(is_temporary=True)
+    for conversation in Conversation.objects.filter(rubbish, owner=person).only("id").iterator():
         conversation.delete()
     for upload in Upload.objects.filter(owner=person).exclude(state=Upload.State.WHOLE):
         services.remove(upload)

@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 
 
 def get_own(viewer: User, conversation_id: UUID) -> Conversation:
-    """One that is the viewer's to share. Raises NotFound."""
-    conversation = owned(viewer).filter(pk=conversation_id, deleted_at=None).first()
+    """One that is the viewer's to share; a temporary one is nobody else's to see. Raises NotFound."""
+    conversation = owned(viewer).filter(pk=conversation_id, deleted_at=None, is_temporary=False).first()
     if conversation is None:
         raise NotFound
     return conversation

@@ -14,6 +14,7 @@ import { Pending } from "./controllers/pending.js"
 import { Scroller } from "./controllers/scroller.js"
 import { startShortcuts } from "./controllers/shortcuts.js"
 import { Sidebar } from "./controllers/sidebar.js"
+import { Temporary } from "./controllers/temporary.js"
 import { Thread } from "./controllers/thread.js"
 import { find } from "./helpers/dom.js"
 import { ConversationStream } from "./models/conversation_stream.js"
@@ -40,6 +41,7 @@ const fit = new Fit({ chat, files, collections, composer })
 const pending = new Pending({ chat, queue, thread, composer, files, scroller, onNewConversation })
 const sidebar = new Sidebar({ chat, thread })
 const panel = new Panel({ chat })
+new Temporary({ chat })
 new Finder({ onOpen: () => sidebar.closeDrawer() })
 new Details({ chat, thread })
 new Connection({ socket })

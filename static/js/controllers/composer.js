@@ -25,6 +25,7 @@ export class Composer {
   #think = find("[data-action=toggle-thinking]")
   #search = new SearchToggles(find("[data-composer]"))
   #endpoint = find("[data-endpoint]")
+  #preset = find("[data-preset]")
   #draftTimer
   #composedAt = 0
 
@@ -96,7 +97,7 @@ export class Composer {
   // What the toggles say, for any request of this page.
   get options() {
     const thinking = this.#think && !this.#think.hidden && this.#think.ariaPressed === "true"
-    return { thinking: Boolean(thinking), ...this.#search.options, endpoint: this.#endpoint?.value ?? null }
+    return { thinking: Boolean(thinking), ...this.#search.options, endpoint: this.#endpoint?.value ?? null, ...(this.#preset?.value && { preset: this.#preset.value }) }
   }
 
   #listen() {
@@ -105,6 +106,7 @@ export class Composer {
     this.#text.addEventListener("keydown", (event) => this.#keyPressed(event))
     this.#text.addEventListener("compositionend", (event) => { this.#composedAt = event.timeStamp })
     this.#endpoint?.addEventListener("change", () => this.#endpointChosen())
+    this.#preset?.addEventListener("change", () => this.#presetChosen())
     onAction(this.#form, { stop: () => this.stop(), "toggle-thinking": () => this.#toggleThinking() })
     this.#files.on(() => this.refresh())
     addEventListener("pagehide", () => this.#saveDraft())
@@ -126,7 +128,7 @@ export class Composer {
     const readAll = this.#readAll()
     const files = this.#files.take()
     const collections = this.#collections.take()
-    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, ...filesOf(files, collections, readAll) }
+    const fields = { conversation: this.#chat.conversation, parent: waiting ? null : this.#thread.leaf, text, ...this.options, ...this.#beginning, ...filesOf(files, collections, readAll) }
     const record = this.#queue.push(fields, waiting?.frame.client_id ?? null, { files: files.records(), collections, isHeld: !files.isUp })
     this.#onSent(record, files)
     this.#text.value = ""
@@ -154,6 +156,25 @@ export class Composer {
     const on = this.#think.ariaPressed !== "true"
     this.#think.ariaPressed = String(on)
     void save({ thinking: on })
+  }
+
+  // Of a chat that is not begun yet: in which folder it will be, or that it is to leave nothing behind.
+  get #beginning() {
+    const { folder, temporary } = this.#form.dataset
+    if (this.#chat.conversation) return {}
+    return { ...(folder && { folder }), ...(temporary === "true" && { temporary: true }) }
+  }
+
+  // Its toggles and its model; they can be changed again before sending.
+  #presetChosen() {
+    const { model, thinking, search, deep } = this.#preset.selectedOptions[0].dataset
+    if (thinking === undefined) return // none
+    if (model && this.#endpoint && find(`option[value="${model}"]`, this.#endpoint)) {
+      this.#endpoint.value = model
+      this.#endpointChosen()
+    }
+    this.#think.ariaPressed = thinking
+    this.#search.set({ search: search === "true", deep: deep === "true" })
   }
 
   #endpointChosen() {

@@ -50,9 +50,14 @@ export class Fit {
     if (key !== this.#asked) this.#timer = setTimeout(() => this.#ask(key, readable.map(({ id }) => id), collections, endpoint), PAUSE_MS)
   }
 
+  get #folder() {
+    return find("[data-composer]").dataset.folder
+  }
+
   async #ask(key, ids, collections, endpoint) {
+    const { preset } = this.#composer.options
     this.#asked = key
-    const fields = { ids: ids.join(","), collections: collections.join(","), endpoint: endpoint ?? "", conversation: this.#chat.conversation ?? "", text: this.#composer.text }
+    const fields = { ids: ids.join(","), collections: collections.join(","), endpoint: endpoint ?? "", conversation: this.#chat.conversation ?? "", ...(!this.#chat.conversation && this.#folder && { folder: this.#folder }), ...(preset && { preset }), text: this.#composer.text }
     const answer = await post("/files/fit", fields).catch(() => null)
     if (this.#asked !== key) return
     if (!answer?.words) return this.#hide() // no promise is better than a wrong one

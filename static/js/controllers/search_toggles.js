@@ -28,6 +28,13 @@ export class SearchToggles {
     return { search: deep || (Boolean(this.#search) && isOn(this.#search)), deep }
   }
 
+  // As a preset says; not remembered with the person.
+  set({ search, deep }) {
+    if (!this.#search || !this.#deep) return
+    this.#search.ariaPressed = String(search)
+    this.#deep.ariaPressed = String(deep)
+  }
+
   #setSearch(on) {
     this.#search.ariaPressed = String(on)
     if (!on) this.#deep.ariaPressed = "false"

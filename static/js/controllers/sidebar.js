@@ -3,6 +3,7 @@
 import { find, findAll, fromTemplate, onAction } from "../helpers/dom.js"
 import { getPartial, post } from "../helpers/http.js"
 import { t } from "../helpers/strings.js"
+import { Folders } from "./folders.js"
 import { close, isOpen, toggle } from "./popover.js"
 import { Selection } from "./selection.js"
 import { toast } from "./toast.js"
@@ -21,6 +22,7 @@ export class Sidebar {
   #chosen = null // the list entry whose menu is open
   #isComplete = false
   #selection
+  #folders
 
   // `thread` is null on pages without one.
   constructor({ chat, thread = null }) {
@@ -37,6 +39,7 @@ export class Sidebar {
       unpin: () => this.#fromMenu((ids) => this.#do("release", ids)),
       archive: () => this.#fromMenu((ids) => this.#archive(ids)),
       delete: () => this.#fromMenu((ids) => this.#delete(ids)),
+      move: () => this.#move(),
       "choose-chats": () => this.#fromMenu(([id]) => this.#selection.start(id)),
       "archive-chosen": () => this.#archive(this.#selection.take()),
       "delete-chosen": () => this.#delete(this.#selection.take()),
@@ -44,6 +47,7 @@ export class Sidebar {
       fork: () => this.#fromMenu(([id]) => this.#fork(id)),
     })
     this.#selection = new Selection({ root: this.#root, list: this.#list, onStop: () => this.refresh() })
+    this.#folders = new Folders({ list: this.#list, onMoved: () => this.refresh() })
     this.#root.addEventListener("click", ({ target }) => this.#openMenu(target.closest("[data-menu]")))
     this.#watchEnd()
     thread?.on("title", () => this.#showTitle())
@@ -91,7 +95,7 @@ export class Sidebar {
     if (!button) return
     this.#chosen = button.closest("[data-entry]")
     const { pinned, own } = this.#chosen?.dataset ?? {}
-    const isShown = { pin: pinned === undefined, unpin: pinned !== undefined, rename: own !== undefined, share: own !== undefined, delete: own !== undefined }
+    const isShown = { move: own !== undefined, pin: pinned === undefined, unpin: pinned !== undefined, rename: own !== undefined, share: own !== undefined, delete: own !== undefined }
     if (this.#chosen) for (const [name, shown] of Object.entries(isShown)) find(`[data-popover=conversation] [data-action=${name}]`).hidden = !shown
     toggle(find(`[data-popover="${button.dataset.menu}"]`), button)
   }
@@ -172,6 +176,13 @@ export class Sidebar {
     const { entry } = this.#chosen.dataset
     close({ restoreFocus: false })
     return act([entry])
+  }
+
+  // The menu of folders takes the place of the chat's own.
+  #move() {
+    const entry = this.#chosen
+    close({ restoreFocus: false })
+    this.#folders.choose(entry.dataset.entry, find("[data-menu]", entry))
   }
 
   // One deed to all of these chats or, where it is refused, to none. Whether it was done.

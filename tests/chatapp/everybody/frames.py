@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.chatapp.everybody.people import READERS, SIGNED_IN, TEAM, WRITERS
+from tests.chatapp.everybody.people import OWNERS, READERS, SIGNED_IN, TEAM, WRITERS
 
 SILENCE = ""
 
@@ -38,6 +38,12 @@ FRAMES = (
     FrameRow("send_message", WRITERS, "accepted", {**QUESTION, "conversation": "{conversation_id}"}),
     FrameRow("send_message", READERS, "accepted", {**QUESTION, "uploads": ["{upload_id}"]}, about="with a file"),
     FrameRow("send_message", READERS, "accepted", {**QUESTION, "collections": ["{collection_id}"]}, about="to a set"),
+    FrameRow("send_message", READERS, "accepted", {**QUESTION, "folder": "{folder_id}"}, about="into a folder"),
+    FrameRow("send_message", READERS, "accepted", {**QUESTION, "preset": "{preset_id}"}, about="with a preset"),
+    FrameRow("send_message", TEAM, "accepted", {**QUESTION, "temporary": True}, about="in a temporary chat"),
+    FrameRow(
+        "send_message", OWNERS, "accepted", {**QUESTION, "conversation": "{temporary_id}"}, about="to a temporary chat"
+    ),
     FrameRow("regenerate", WRITERS, "accepted", {"client_id": "{new}", "message": "{message_id}"}),
     FrameRow("continue_answer", WRITERS, "accepted", {"client_id": "{new}", "message": "{message_id}"}),
     FrameRow("replay_answer", WRITERS, "accepted", {"client_id": "{new}", "answer": "{answer_id}"}),

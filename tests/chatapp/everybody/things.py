@@ -12,11 +12,14 @@ from django.utils import timezone
 
 from chatapp.accounts.models import Group, Passkey, Role, SignIn, User
 from chatapp.answers.models import Answer, Status
+from chatapp.conversations import temporary
 from chatapp.conversations.models import Conversation, Message
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence
 from chatapp.files.models import Attachment
+from chatapp.folders.models import Folder
 from chatapp.people.models import Invitation
+from chatapp.presets.models import Preset
 from chatapp.searches.models import Search, SiteIcon, WebPage
 from chatapp.sharing.models import PublicLink
 from tests.chatapp.everybody.people import OUTSIDER, READER, WRITER, make_everybody, share_conversation
@@ -56,6 +59,7 @@ def make_things(owner: User) -> Things:
     conversation = Conversation.objects.create(owner=owner, title=f"{SECRET} tides")
     share_conversation(conversation, people)
     values = _chat(conversation, endpoint) | _files(conversation, people) | _web(conversation)
+    values |= _kept(conversation, people)
     values |= _team(people) | _door(owner, conversation)
     values |= {"conversation_id": conversation.pk, "endpoint_id": endpoint.pk, "language": "de", "password": PASSWORD}
     return Things(values, people, {name: session_of(person) for name, person in people.items()})
@@ -108,6 +112,22 @@ def _files(conversation: Conversation, people: Mapping[str, User]) -> dict[str, 
         "collection_grant": collection_grant.pk,
         "evidence_id": evidence.pk,
     }
+
+
+def _kept(conversation: Conversation, people: Mapping[str, User]) -> dict[str, Any]:
+    """The folder of the chat, a preset, and a temporary chat, which is shared with nobody."""
+    owner = conversation.owner
+    folder = Folder.objects.create(owner=owner, name=f"{SECRET} folder", instructions=f"Mind the {SECRET}.")
+    preset = Preset.objects.create(owner=owner, name=f"{SECRET} preset", system_prompt=f"Mind the {SECRET}.")
+    collection = owner.collections.get()
+    folder.collections.create(collection=collection)
+    preset.collections.add(collection)
+    values: dict[str, Any] = {"folder_id": folder.pk, "preset_id": preset.pk}
+    for name, thing in (("folder", folder), ("preset", preset)):
+        thing.grants.create(user=people[WRITER], access="write")
+        values[f"{name}_grant"] = thing.grants.create(user=people[READER], access="read").pk
+    Conversation.objects.filter(pk=conversation.pk).update(folder=folder)
+    return values | {"temporary_id": temporary.begin(owner).pk}
 
 
 def _web(conversation: Conversation) -> dict[str, Any]:
