@@ -30,6 +30,16 @@ app.conf.beat_schedule = {
         "task": "chatapp.sharing.tasks.remove_expired_links",
         "schedule": crontab(hour=3, minute=45),
     },
+    "sweep-archives": {
+        "task": "chatapp.exports.tasks.sweep_archives",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
+    "expired-archives": {
+        "task": "chatapp.exports.tasks.remove_expired_archives",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     "sweep-uploads": {"task": "uploads.tasks.sweep_uploads", "schedule": 30.0, "options": {"expires": 30}},
     "sweep-searches": {
         "task": "chatapp.searches.tasks.sweep_searches",

@@ -40,6 +40,7 @@ INSTALLED_APPS = [
     "chatapp.searches",
     "chatapp.usage",
     "chatapp.evidence",
+    "chatapp.exports",
     "chatapp.people",
     "chatapp.sharing",
     "chatapp.programs",
@@ -101,11 +102,14 @@ DATABASES = {"default": _database(CONFIG.database_url)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 
-def _file_storage(s3: S3 | None) -> dict[str, object]:
-    """Where the bytes of uploaded files lie. No URL of it is ever told: chatapp.files asks who may read."""
+def _file_storage(s3: S3 | None, folder: str = "uploads") -> dict[str, object]:
+    """Where the bytes of files lie, each kind in its folder. No URL of it is ever told: views ask who may read.
+
+    Uploaded files are at the root of a bucket, where they have always been.
+    """
     if s3 is None:
         options: dict[str, object] = {
-            "location": CONFIG.data_dir / "uploads",
+            "location": CONFIG.data_dir / folder,
             "file_permissions_mode": 0o600,
             "directory_permissions_mode": 0o700,
         }
@@ -119,6 +123,7 @@ def _file_storage(s3: S3 | None) -> dict[str, object]:
     }
     # A file that is read lies in memory up to this size, then in a temporary file.
     options = {"max_memory_size": MIB, "default_acl": None}
+    options |= {"location": folder} if folder != "uploads" else {}
     options |= {name: value for name, value in given.items() if value}
     return {"BACKEND": "storages.backends.s3.S3Storage", "OPTIONS": options}
 
@@ -126,7 +131,8 @@ def _file_storage(s3: S3 | None) -> dict[str, object]:
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},  # of no use here, and no file gets anywhere
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
-    "uploads": _file_storage(CONFIG.s3),
+    "uploads": _file_storage(CONFIG.s3, "uploads"),
+    "exports": _file_storage(CONFIG.s3, "exports"),
 }
 UPLOADS = UploadSettings(
     partial_dir=CONFIG.data_dir / "uploads-partial",

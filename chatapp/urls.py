@@ -14,6 +14,7 @@ urlpatterns = [
     path("", include("chatapp.files.urls")),
     path("", include("chatapp.folders.urls")),
     path("", include("chatapp.presets.urls")),
+    path("", include("chatapp.exports.urls")),
     path("", include("chatapp.searches.urls")),
     path("", include("chatapp.evidence.urls")),
     path("", include("chatapp.usage.urls")),

@@ -35,8 +35,9 @@ def stored_in(folder: Path) -> dict[str, Any]:
 
     disk = {**settings.STORAGES["uploads"], "BACKEND": "django.core.files.storage.FileSystemStorage"}
     disk["OPTIONS"] = {**disk["OPTIONS"], "location": folder / "uploads"}
+    exports = {**disk, "OPTIONS": {**disk["OPTIONS"], "location": folder / "exports"}}
     partial = replace(settings.UPLOADS, partial_dir=folder / "uploads-partial")
-    return {"STORAGES": {**settings.STORAGES, "uploads": disk}, "UPLOADS": partial}
+    return {"STORAGES": {**settings.STORAGES, "uploads": disk, "exports": exports}, "UPLOADS": partial}
 
 
 def files_below(folder: Path) -> list[Path]:

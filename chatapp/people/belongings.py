@@ -13,6 +13,7 @@ from django.db.models import Q, Sum
 from chatapp.accounts.models import User
 from chatapp.answers import doorbell
 from chatapp.conversations.models import Conversation, Grant
+from chatapp.exports import archives
 from chatapp.files.models import Attachment, Collection, CollectionFile, CollectionGrant
 from chatapp.folders.models import FolderGrant
 from chatapp.presets.models import PresetGrant
@@ -82,6 +83,7 @@ def _drop_rubbish(person: User) -> None:
     rubbish = Q(deleted_at__isnull=False) | Q(is_temporary=True)
     for conversation in Conversation.objects.filter(rubbish, owner=person).only("id").iterator():
         conversation.delete()
+    archives.remove_all_of(person)
     for upload in Upload.objects.filter(owner=person).exclude(state=Upload.State.WHOLE):
         services.remove(upload)
 

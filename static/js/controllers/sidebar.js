@@ -40,6 +40,7 @@ export class Sidebar {
       archive: () => this.#fromMenu((ids) => this.#archive(ids)),
       delete: () => this.#fromMenu((ids) => this.#delete(ids)),
       move: () => this.#move(),
+      print: () => { close({ restoreFocus: false }); print() },
       "choose-chats": () => this.#fromMenu(([id]) => this.#selection.start(id)),
       "archive-chosen": () => this.#archive(this.#selection.take()),
       "delete-chosen": () => this.#delete(this.#selection.take()),

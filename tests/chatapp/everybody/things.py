@@ -8,6 +8,8 @@ from hashlib import sha256
 from typing import Any
 from uuid import uuid4
 
+from django.core.files.base import ContentFile
+from django.core.files.storage import storages
 from django.utils import timezone
 
 from chatapp.accounts.models import Group, Passkey, Role, SignIn, User
@@ -16,6 +18,7 @@ from chatapp.conversations import temporary
 from chatapp.conversations.models import Conversation, Message
 from chatapp.endpoints.models import Endpoint
 from chatapp.evidence.models import Evidence
+from chatapp.exports.models import Archive
 from chatapp.files.models import Attachment
 from chatapp.folders.models import Folder
 from chatapp.people.models import Invitation
@@ -127,7 +130,14 @@ def _kept(conversation: Conversation, people: Mapping[str, User]) -> dict[str, A
         thing.grants.create(user=people[WRITER], access="write")
         values[f"{name}_grant"] = thing.grants.create(user=people[READER], access="read").pk
     Conversation.objects.filter(pk=conversation.pk).update(folder=folder)
-    return values | {"temporary_id": temporary.begin(owner).pk}
+    return values | {"temporary_id": temporary.begin(owner).pk, "archive_id": _archive(owner).pk}
+
+
+def _archive(owner: User) -> Archive:
+    """Made already; another can be asked for."""
+    archive = Archive.objects.create(owner=owner, state="ready", expires_at=timezone.now() + timedelta(days=1))
+    storages["exports"].save(archive.key, ContentFile(b"PK"))
+    return archive
 
 
 def _web(conversation: Conversation) -> dict[str, Any]:
