@@ -80,6 +80,12 @@ def links_of(conversation: Conversation) -> QuerySet[PublicLink]:
     return conversation.links.filter(expires_at__gt=Now())
 
 
+def working_links_of(conversation: Conversation) -> QuerySet[PublicLink]:
+    """Those that find() would find."""
+    found = links_of(conversation).filter(made_by=conversation.owner)
+    return found if settings.CONFIG.public_links else found.none()
+
+
 def find(token: str) -> PublicLink | None:
     if not settings.CONFIG.public_links:
         return None

@@ -19,7 +19,7 @@ from chatapp.accounts.share_forms import GrantForm
 from chatapp.accounts.throttle import Key
 from chatapp.errors import ChatError, NotFound
 from chatapp.http import read_fields, valid, viewer, wants_page
-from chatapp.sharing import forking, grants, links
+from chatapp.sharing import forking, grants, links, seeing
 from chatapp.sharing.forms import ChatShareForm, LinkForm
 
 
@@ -102,6 +102,15 @@ def show_shared(request: HttpRequest, token: str) -> HttpResponse:
     response.headers["X-Robots-Tag"] = "noindex, nofollow, noarchive"
     response.headers["Referrer-Policy"] = "no-referrer"
     return response
+
+
+@never_cache
+@require_GET
+def show_seers(request: HttpRequest, thing_id: UUID, kind: str) -> HttpResponse:
+    """Who can see this, and why: the owner's to know."""
+    seen = seeing.seen_by(viewer(request), kind, thing_id)
+    words, back = seeing.KINDS[kind].words, reverse(seeing.KINDS[kind].back, args=[thing_id])
+    return render(request, "sharing/seen.html", {"seen": seen, "kind": kind, "title": words, "back": back})
 
 
 def _back(request: HttpRequest, conversation_id: UUID) -> HttpResponse:

@@ -126,6 +126,9 @@ def test_pages_of_keeping_fit_every_screen(screen: tuple[Page, str], person: Per
         ("folder", f"/folders/{folder.pk}"),
         ("presets", "/presets"),
         ("preset", f"/presets/{preset.pk}"),
+        ("who", f"/folders/{folder.pk}/who"),
+        ("archives", "/account/archives"),
+        ("imports", "/account/imports"),
         ("temporary", "/?temporary=on"),
     ):
         page.goto(path)

@@ -73,8 +73,8 @@ def browser_of(person: str, things: Things, *, strict: bool = False) -> Client:
     return client
 
 
-def url_of(name: str, things: Things, row: Row | None = None) -> str:
-    places = dict(row.kwargs) if row else {}
+def url_of(name: str, things: Things) -> str:
+    places = next((row.kwargs for row in ROWS if row.name == name), {})
     arguments = {key: things.values[places.get(key, key)] for key in PATTERNS[name].pattern.converters}
     return reverse(name, kwargs=arguments)
 
@@ -85,7 +85,7 @@ def ask(client: Client, row: Row, things: Things, *, as_page: bool = True) -> Ht
     # By its name: a bare address has no passkeys.
     headers |= {"accept": "text/html" if as_page else "application/json", "host": "localhost"}
     data: Any = {key: filled.fill(value) for key, value in row.data.items()}
-    url = url_of(row.name, things, row)
+    url = url_of(row.name, things)
     match row.method:
         case "GET":
             return client.get(url, data, headers=headers)
