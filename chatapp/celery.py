@@ -35,6 +35,11 @@ app.conf.beat_schedule = {
         "schedule": 60.0,
         "options": {"expires": 60},
     },
+    "sweep-imports": {
+        "task": "chatapp.imports.tasks.sweep_imports",
+        "schedule": 60.0,
+        "options": {"expires": 60},
+    },
     "expired-archives": {
         "task": "chatapp.exports.tasks.remove_expired_archives",
         "schedule": 3600.0,

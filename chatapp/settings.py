@@ -41,6 +41,7 @@ INSTALLED_APPS = [
     "chatapp.usage",
     "chatapp.evidence",
     "chatapp.exports",
+    "chatapp.imports",
     "chatapp.people",
     "chatapp.sharing",
     "chatapp.programs",

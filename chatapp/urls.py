@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include("chatapp.folders.urls")),
     path("", include("chatapp.presets.urls")),
     path("", include("chatapp.exports.urls")),
+    path("", include("chatapp.imports.urls")),
     path("", include("chatapp.searches.urls")),
     path("", include("chatapp.evidence.urls")),
     path("", include("chatapp.usage.urls")),

@@ -67,7 +67,9 @@ def seen_by(viewer: User, kind: str, thing_id: UUID) -> Seen:
     owner, *others = seers.values()
     others.sort(key=lambda seer: (seer.person.name, seer.person.email))
     is_chat = kind == "conversation"
-    return Seen(thing.title if is_chat else thing.name, [owner, *others], list(working_links_of(thing)) if is_chat else [])
+    return Seen(
+        thing.title if is_chat else thing.name, [owner, *others], list(working_links_of(thing)) if is_chat else []
+    )
 
 
 def _people_of(grant: TeamGrant) -> Iterable[User]:

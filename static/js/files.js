@@ -3,6 +3,7 @@
 import { CollectionUploads } from "./controllers/collection_uploads.js"
 import { FileList } from "./controllers/file_list.js"
 import { Finder } from "./controllers/finder.js"
+import { ImportForm } from "./controllers/import_form.js"
 import { Panel } from "./controllers/panel.js"
 import { close, isOpen } from "./controllers/popover.js"
 import { Sidebar } from "./controllers/sidebar.js"
@@ -16,6 +17,8 @@ const sidebar = new Sidebar({ chat })
 new Finder({ onOpen: () => sidebar.closeDrawer() })
 const list = find("[data-files]") ? new FileList() : null
 const form = find("form[data-collection]")
+const importing = find("form[data-import]")
+if (importing) new ImportForm(importing)
 if (form) new CollectionUploads({ form, list })
 
 document.addEventListener("keydown", (event) => {

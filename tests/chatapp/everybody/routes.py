@@ -130,6 +130,8 @@ ROWS = (
     Row("export_chat", "GET", READERS, 200, {"format": "json"}),
     Row("archives", "GET", TEAM, 200),
     Row("archives", "POST", TEAM, 302),
+    Row("imports", "GET", TEAM, 200),
+    Row("imports", "POST", OWNERS, 302, {"upload": "{upload_id}"}, but=dict.fromkeys(TEAM - OWNERS, 302)),  # said there
     Row("download_archive", "GET", OWNERS, 200),
     Row("delete_archive", "POST", OWNERS, 302),
     Row("share_conversation", "GET", OWNERS, 200),

@@ -1,0 +1,1 @@
+"""Chats into the house: from exports of ChatGPT, Open WebUI and LibreChat, and our own, by a worker."""
