@@ -216,6 +216,13 @@ ROWS = (
     Row("team_usage_csv", "GET", KEEPERS, 200),
     Row("quotas", "GET", KEEPERS, 200),
     Row("quotas", "POST", KEEPERS, 302, {"principal": "each", "tokens_a_day": "1000000"}),
+    # Keys of programs: the owner's, and those who look after the team may end them
+    Row("keys", "GET", TEAM, 200),
+    Row("keys", "POST", TEAM, 200, {"name": "Reports", "days": "90", "abilities": ["chat"]}),
+    Row("key", "GET", OWNERS | KEEPERS, 200),
+    Row("key", "POST", OWNERS | KEEPERS, 302, {"tokens_a_day": "5"}),
+    Row("end_key", "POST", OWNERS | KEEPERS, 302),
+    Row("team_keys", "GET", KEEPERS, 200),
     # The team
     Row("team", "GET", KEEPERS, 200),
     Row("person", "GET", KEEPERS, 200),
@@ -223,10 +230,14 @@ ROWS = (
     Row("suspend_person", "POST", KEEPERS, 302),
     Row("reactivate_person", "POST", KEEPERS, 302),
     Row("reset_codes", "POST", KEEPERS, 302),
+    Row("reset_password", "POST", KEEPERS, 200),
     Row("remove_person", "GET", KEEPERS, 200),
     Row("remove_person", "POST", KEEPERS, 302, {"heir": "delete"}),
     Row("make_invitation", "POST", KEEPERS, 200, INVITED),
     Row("revoke_invitation", "POST", KEEPERS, 302),
+    # A link that does not work: tests/chatapp/people/test_passwords.py has one that does.
+    Row("choose_password", "GET", ANYBODY, 404),
+    Row("choose_password", "POST", ANYBODY, 404, {"new_password": "quite a long password"}),
     Row("join", "GET", ANYBODY, 200),
     Row("join", "POST", ANYBODY, 200, NEWCOMER, but={ANONYMOUS: 302, SUSPENDED: 302}),
     Row("make_group", "POST", KEEPERS, 302, {"name": "Deck"}),
@@ -250,3 +261,19 @@ ROWS = (
     Row("try_engine", "GET", SITE_OWNER, 200),
     Row("try_engine", "POST", SITE_OWNER, 302, {"query": "tides"}),
 )
+
+# For programs: no session opens any of them, nor is one asked for. What a key opens: tests/chatapp/programs.
+PROGRAMS: Mapping[str, tuple[str, ...]] = {
+    "api_chat": ("POST", "GET"),
+    "api_stored": ("GET", "DELETE"),
+    "api_completions": ("POST",),
+    "api_embeddings": ("POST",),
+    "api_files": ("GET", "POST"),
+    "api_file": ("GET", "DELETE"),
+    "api_file_content": ("GET",),
+    "api_models": ("GET",),
+    "api_model": ("GET",),
+    "api_balance": ("GET",),
+    "api_balance_deepseek": ("GET",),
+    "api_unknown": ("GET", "POST", "PUT", "PATCH", "DELETE"),
+}

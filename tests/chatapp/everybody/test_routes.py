@@ -17,7 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from chatapp.accounts.models import User
 from tests.chatapp.everybody.contents import contents
 from tests.chatapp.everybody.people import ANONYMOUS, EVERYBODY, OWNER, READERS, SIGNED_IN, SUSPENDED
-from tests.chatapp.everybody.routes import ROWS, SIGN_IN, TUS, Row
+from tests.chatapp.everybody.routes import PROGRAMS, ROWS, SIGN_IN, TUS, Row
 from tests.chatapp.everybody.things import SECRET, Things, make_things
 from tests.file_fixtures import stored_in
 from tests.site_fixtures import make_person
@@ -119,7 +119,8 @@ def contents_seen_by(person: str) -> dict[str, tuple[int, int]]:
 
 
 def test_every_route_has_a_row_and_every_row_a_route() -> None:
-    assert {row.name for row in ROWS} == set(PATTERNS)
+    assert {row.name for row in ROWS} | set(PROGRAMS) == set(PATTERNS)
+    assert not {row.name for row in ROWS} & set(PROGRAMS)
     assert len({row.id for row in ROWS}) == len(ROWS)
 
 
@@ -147,9 +148,20 @@ def test_javascript_is_told_nothing_of_what_is_not_shared(row: Row, things: Thin
             assert SECRET not in told(ask(browser_of(person, things), row, things, as_page=False)), person
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_no_session_opens_a_route_of_programs(name: str, things: Things) -> None:
+    for method in PROGRAMS[name]:
+        for person in EVERYBODY:
+            with undone():
+                client = browser_of(person, things, strict=True)
+                response: Any = client.generic(method, url_of(name, things), "{}", "application/json")
+                assert response.status_code == 401, f"{method} as {person}"
+                assert response.json()["error"]["code"] == "invalid_api_key"
+
+
 @pytest.mark.parametrize("name", PATTERNS)
 def test_route_takes_no_method_without_a_row(name: str, things: Things) -> None:
-    listed = {row.method for row in ROWS if row.name == name}
+    listed = {row.method for row in ROWS if row.name == name} | set(PROGRAMS.get(name, ()))
     rows = [row for row in ROWS if row.name == name]
     most = max(rows, key=lambda row: len(row.let_in)) if rows else None
     person = next((each for each in EVERYBODY if most and each in most.let_in), OWNER)

@@ -23,6 +23,7 @@ from chatapp.files.models import Attachment
 from chatapp.folders.models import Folder
 from chatapp.people.models import Invitation
 from chatapp.presets.models import Preset
+from chatapp.programs.models import ApiKey
 from chatapp.searches.models import Search, SiteIcon, WebPage
 from chatapp.sharing.models import PublicLink
 from tests.chatapp.everybody.people import OUTSIDER, READER, WRITER, make_everybody, share_conversation
@@ -64,6 +65,7 @@ def make_things(owner: User) -> Things:
     values = _chat(conversation, endpoint) | _files(conversation, people) | _web(conversation)
     values |= _kept(conversation, people)
     values |= _team(people) | _door(owner, conversation)
+    values |= {"key_id": _key(owner).pk, "name": "scripted", "rest": "images"}
     values |= {"conversation_id": conversation.pk, "endpoint_id": endpoint.pk, "language": "de", "password": PASSWORD}
     return Things(values, people, {name: session_of(person) for name, person in people.items()})
 
@@ -138,6 +140,13 @@ def _archive(owner: User) -> Archive:
     archive = Archive.objects.create(owner=owner, state="ready", expires_at=timezone.now() + timedelta(days=1))
     storages["exports"].save(archive.key, ContentFile(b"PK"))
     return archive
+
+
+def _key(owner: User) -> ApiKey:
+    """Of a program of the owner's; who looks after the team knows its name."""
+    return ApiKey.objects.create(
+        owner=owner, name="Reports", prefix="sk-sonde-1", key_hash="0" * 64, abilities=["chat"]
+    )
 
 
 def _web(conversation: Conversation) -> dict[str, Any]:
