@@ -12,6 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from inference.kernels import causal_attention_hopper as hopper
 from inference.kernels.launch import Config
 
 CONFIG = Config({"BLOCK_M": 128, "BLOCK_C": 128}, num_warps=8, num_stages=2)
@@ -29,7 +30,7 @@ def attend_causally(
     *,
     softmax_scale: float,
     out: Tensor | None = None,
-    config: Config = CONFIG,
+    config: Config | None = None,
 ) -> Tensor:
     """(T, H, V) in the queries' type; X = N + P. Starts are int32 offsets into T and C, one more than sequences.
 
@@ -46,14 +47,17 @@ def attend_causally(
     if any(x.stride(-1) != 1 for x in (query_THX, key_CHN, rotary_CP, value_CHV)):
         raise ValueError("the last dimension must be contiguous")
     out = query_THX.new_empty(num_rows, num_heads, value) if out is None else out
+    given = (query_THX, key_CHN, rotary_CP, value_CHV, query_start_S1, key_start_S1)
+    if config is None:
+        config = hopper.CONFIG if hopper.serves((nope, rotary, value), query_THX.device) else CONFIG
+    if hopper.is_meant(config):
+        hopper.launch(*given, max_rows, out, softmax_scale, config)
+        return out
+    if "HOPPER" in config.blocks:
+        config = CONFIG
     grid = (triton.cdiv(max_rows, config.blocks["BLOCK_M"]), num_heads, len(query_start_S1) - 1)
     _attend_causally[grid](
-        query_THX,
-        key_CHN,
-        rotary_CP,
-        value_CHV,
-        query_start_S1,
-        key_start_S1,
+        *given,
         out,
         query_THX.stride(0),
         query_THX.stride(1),

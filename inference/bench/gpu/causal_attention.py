@@ -9,6 +9,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from inference.bench.gpu.case import Case, Problem
 from inference.kernels.causal_attention import CONFIG, attend_causally, plain_attend_causally
+from inference.kernels.causal_attention_hopper import CONFIG as HOPPER
 from inference.kernels.launch import BF16, Config
 
 HEADS, NOPE, ROTARY, VALUE = 128, 128, 64, 128
@@ -96,5 +97,13 @@ CASES = (
         full=lambda device: _full(device, sequences=4, length=2048),
         ceiling="bf16",
         goal=0.5,
+    ),
+    Case(
+        "causal attention, prefill 4 x 2048, by warpgroups",
+        (HOPPER, Config({"HOPPER": 1, "REGISTERS": 200}, num_warps=4, num_stages=2)),
+        small=_small,
+        full=lambda device: _full(device, sequences=4, length=2048),
+        ceiling="bf16",
+        goal=0.7,
     ),
 )
