@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from inference.kernels import latent_attention_hopper as hopper
 from inference.kernels.latent_attention import check_shape, launch, plain_attend, plain_slots
-from inference.kernels.latent_attention_hopper import is_wanted, launch_hopper
 from inference.kernels.launch import Config
 
 CONFIG = Config({"BLOCK_N": 32}, num_warps=8, num_stages=2)
@@ -28,7 +28,7 @@ def attend_pages(
     max_visible: int | None = None,
     block_size: int = 64,
     out: Tensor | None = None,
-    config: Config = CONFIG,
+    config: Config | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Averages of latents (T, H, R) in the queries' type and natural log-sum-exp (T, H) in fp32.
 
@@ -36,11 +36,12 @@ def attend_pages(
     hint how to share out the work; without it the block table's width is taken.
     """
     shape = check_shape(query_THX, pages, rank)
+    config = config or (hopper.config_of(shape) if hopper.serves(shape, query_THX.device) else CONFIG)
     if num_visible_T.dtype != torch.int32 or num_visible_T.shape != (shape.num_rows,):
         raise ValueError(f"num_visible {tuple(num_visible_T.shape)}: int32 ({shape.num_rows},) expected")
     out = query_THX.new_empty(shape.num_rows, shape.num_heads, rank) if out is None else out
     lse_TH = query_THX.new_empty(shape.num_rows, shape.num_heads, dtype=torch.float32)
-    (launch_hopper if is_wanted(config) else launch)(
+    (hopper.launch if hopper.is_meant(config) else launch)(
         shape,
         query_THX,
         pages,

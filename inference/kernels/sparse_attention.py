@@ -9,8 +9,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from inference.kernels import latent_attention_hopper as hopper
 from inference.kernels.latent_attention import check_shape, launch, plain_attend, plain_slots
-from inference.kernels.latent_attention_hopper import is_wanted, launch_hopper
 from inference.kernels.launch import Config
 
 CONFIG = Config({"BLOCK_N": 32}, num_warps=8, num_stages=2)
@@ -27,7 +27,7 @@ def attend_chosen(
     softmax_scale: float,
     block_size: int = 64,
     out: Tensor | None = None,
-    config: Config = CONFIG,
+    config: Config | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Averages of latents (T, H, R) in the queries' type and natural log-sum-exp (T, H) in fp32.
 
@@ -35,11 +35,12 @@ def attend_chosen(
     (N, Y) uint8.
     """
     shape = check_shape(query_THX, pages, rank)
+    config = config or (hopper.config_of(shape) if hopper.serves(shape, query_THX.device) else CONFIG)
     if chosen_TK.dtype != torch.int32 or chosen_TK.shape[0] != shape.num_rows or not chosen_TK.is_contiguous():
         raise ValueError(f"chosen {tuple(chosen_TK.shape)} {chosen_TK.dtype}: int32 ({shape.num_rows}, K) expected")
     out = query_THX.new_empty(shape.num_rows, shape.num_heads, rank) if out is None else out
     lse_TH = query_THX.new_empty(shape.num_rows, shape.num_heads, dtype=torch.float32)
-    (launch_hopper if is_wanted(config) else launch)(
+    (hopper.launch if hopper.is_meant(config) else launch)(
         shape,
         query_THX,
         pages,

@@ -9,6 +9,7 @@ from inference.bench.gpu.case import Case, Problem
 from inference.bench.gpu.latents import BLOCK_SIZE, bf16_pages, fp8_pages, poisoned, scattered_tables
 from inference.kernels.dense_attention import CONFIG, attend_pages, plain_attend_pages
 from inference.kernels.latent_attention_hopper import CONFIG as HOPPER
+from inference.kernels.latent_attention_hopper import FP8_CONFIG as HOPPER_FP8
 from inference.kernels.launch import BF16, Config
 
 HEADS, RANK, ROTARY = 128, 512, 64
@@ -17,6 +18,11 @@ CONFIGS = (
     CONFIG,
     Config({"BLOCK_N": 16}, num_warps=8, num_stages=4),
     Config({"BLOCK_N": 16}, num_warps=8, num_stages=3),
+)
+HOPPER_FP8_CONFIGS = (
+    HOPPER_FP8,
+    Config({"HOPPER": 1, "AHEAD": 0}, num_warps=4, num_stages=2),
+    Config({"HOPPER": 1, "AHEAD": 1}, num_warps=4, num_stages=2),
 )
 FP8_CONFIGS = (CONFIG, Config({"BLOCK_N": 16}, num_warps=8, num_stages=3))
 
@@ -84,6 +90,13 @@ CASES = (
     Case(
         "dense attention, decode 32 x 16K, FP8 cache",
         FP8_CONFIGS,
+        small=lambda device: _small(device, heads=128, groups=1, rank=512, absorbed=True, fp8=True),
+        full=lambda device: _full(device, rows=32, context_len=16384, fp8=True),
+        ceiling="bf16",
+    ),
+    Case(
+        "dense attention, decode 32 x 16K, FP8 cache, by warpgroups",
+        HOPPER_FP8_CONFIGS,
         small=lambda device: _small(device, heads=128, groups=1, rank=512, absorbed=True, fp8=True),
         full=lambda device: _full(device, rows=32, context_len=16384, fp8=True),
         ceiling="bf16",

@@ -15,6 +15,7 @@ from inference.bench.gpu.latents import (
     spread_positions,
 )
 from inference.kernels.latent_attention_hopper import CONFIG as HOPPER
+from inference.kernels.latent_attention_hopper import FP8_CONFIG as HOPPER_FP8
 from inference.kernels.launch import BF16, Config
 from inference.kernels.sparse_attention import CONFIG, attend_chosen, plain_attend_chosen
 
@@ -26,6 +27,11 @@ CONFIGS = (
     Config({"BLOCK_N": 32}, num_warps=8, num_stages=4),
     Config({"BLOCK_N": 16}, num_warps=8, num_stages=4),
     Config({"BLOCK_N": 16}, num_warps=8, num_stages=3),
+)
+HOPPER_FP8_CONFIGS = (
+    HOPPER_FP8,
+    Config({"HOPPER": 1, "AHEAD": 0}, num_warps=4, num_stages=2),
+    Config({"HOPPER": 1, "AHEAD": 1}, num_warps=4, num_stages=2),
 )
 FP8_CONFIGS = (CONFIG, Config({"BLOCK_N": 16}, num_warps=8, num_stages=3))
 
@@ -111,7 +117,7 @@ CASES = (
         "sparse attention, prefill, bf16, by warpgroups",
         (HOPPER,),
         small=lambda device: _small(
-            device, heads=128, groups=1, rank=512, rotary=64, absorbed=True, fp8=False, parts=1, num_chosen=333
+            device, heads=128, groups=1, rank=512, rotary=64, absorbed=True, fp8=False, parts=1, num_chosen=336
         ),
         full=lambda device: _full(device, rows=4096, sequences=1, context_len=131072, fp8=False),
         ceiling="bf16",
@@ -121,7 +127,7 @@ CASES = (
         "sparse attention, decode 128, bf16, by warpgroups",
         (HOPPER,),
         small=lambda device: _small(
-            device, heads=96, groups=1, rank=512, rotary=64, absorbed=True, fp8=False, parts=2, num_chosen=333
+            device, heads=96, groups=1, rank=512, rotary=64, absorbed=True, fp8=False, parts=2, num_chosen=336
         ),
         full=lambda device: _full(device, rows=128, sequences=128, context_len=16384, fp8=False),
         ceiling="bf16",
@@ -150,6 +156,35 @@ CASES = (
         full=lambda device: _full(device, rows=128, sequences=128, context_len=16384, fp8=True),
         ceiling="bf16",
         goal=0.5,
+    ),
+    Case(
+        "sparse attention, prefill, FP8 cache, by warpgroups",
+        HOPPER_FP8_CONFIGS,
+        small=lambda device: _small(
+            device, heads=128, groups=1, rank=512, rotary=64, absorbed=True, fp8=True, parts=1, num_chosen=336
+        ),
+        full=lambda device: _full(device, rows=4096, sequences=1, context_len=131072, fp8=True),
+        ceiling="bf16",
+        goal=0.5,
+    ),
+    Case(
+        "sparse attention, decode 128, FP8 cache, by warpgroups",
+        HOPPER_FP8_CONFIGS,
+        small=lambda device: _small(
+            device, heads=96, groups=1, rank=512, rotary=64, absorbed=True, fp8=True, parts=2, num_chosen=336
+        ),
+        full=lambda device: _full(device, rows=128, sequences=128, context_len=16384, fp8=True),
+        ceiling="bf16",
+        goal=0.5,
+    ),
+    Case(
+        "sparse attention, decode 8, FP8 cache, by warpgroups",
+        HOPPER_FP8_CONFIGS,
+        small=lambda device: _small(
+            device, heads=16, groups=1, rank=512, rotary=64, absorbed=True, fp8=True, parts=4, num_chosen=336
+        ),
+        full=lambda device: _full(device, rows=8, sequences=8, context_len=131072, fp8=True),
+        ceiling="bf16",
     ),
     Case(
         "sparse attention, decode 8, FP8 cache",

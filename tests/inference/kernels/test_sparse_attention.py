@@ -11,6 +11,7 @@ from inference.bench.gpu.latents import bf16_pages, fp8_pages, scattered_tables
 from inference.cache import PagedCache
 from inference.config import ModelConfig
 from inference.fp8_cache import Fp8PagedCache
+from inference.kernels import causal_attention_hopper, latent_attention_hopper
 from inference.kernels.dense_attention import attend_pages, plain_attend_pages
 from inference.kernels.latent_attention import Shape, num_parts, plain_latents
 from inference.kernels.launch import BF16, Config
@@ -141,3 +142,9 @@ def test_what_a_caller_gets_wrong_is_named(change: dict[str, object], message: s
 def test_tables_name_each_block_once() -> None:
     tables = scattered_tables(3, 5, CPU)
     assert sorted(tables.flatten().tolist()) == list(range(15))
+
+
+def test_without_a_hopper_card_plain_triton_is_chosen() -> None:
+    shape = Shape(1, num_heads=128, num_groups=1, rank=512, rotary=64, absorbed=True, fp8=False)
+    assert not latent_attention_hopper.serves(shape, CPU)
+    assert not causal_attention_hopper.serves((128, 64, 128), CPU)
