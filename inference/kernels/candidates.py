@@ -12,6 +12,8 @@ import triton.language as tl
 from inference.kernels.noise import gumbel, uniform_bits
 from inference.kernels.order import LOWEST, better, is_within, ordered
 
+TOO_FLAT = tl.constexpr(-2)  # in place of a token
+
 
 @triton.jit
 def list_candidates(
@@ -67,7 +69,7 @@ def draw_candidate(
     noise: tl.tensor,
     WIDEST: tl.constexpr,
 ) -> tl.tensor:
-    """A token id; -1 where the list is empty or, of top_p alone, holds less than `limit` of the weight."""
+    """A token id; TOO_FLAT where the list is empty or, of top_p alone, holds less than `limit` of the weight."""
     places = tl.arange(0, WIDEST)
     is_listed = places < count
     x = tl.load(listed + places, mask=is_listed, other=0.0)
@@ -91,7 +93,7 @@ def draw_candidate(
         keys = _without(keys, ids, key, tl.maximum(tied - kept, 0))
     scores = tl.where(keys > LOWEST, x.to(tl.float64) + gumbel(uniform_bits(noise, ids)), float("-inf"))
     _, token = better(tl.full((), float("-inf"), tl.float64), tl.full((), 0x7FFFFFFF, tl.int32), scores, ids)
-    return tl.where(is_enough, token, -1).to(tl.int64)
+    return tl.where(is_enough, token, TOO_FLAT).to(tl.int64)
 
 
 @triton.jit

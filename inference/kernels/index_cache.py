@@ -16,7 +16,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inference.kernels.e4m3 import MODEL_TYPE, quantize_group
+from inference.kernels.e4m3 import MODEL_TYPE, quantize_group, round_to_model
 from inference.kernels.launch import BF16, Config, num_multiprocessors
 from inference.quantization import FP8, FP8_BLOCK, quantize_groups
 
@@ -310,7 +310,7 @@ def _spread(x: tl.tensor, FROM: tl.constexpr, WIDTH: tl.constexpr, spread: tl.te
 @triton.jit
 def _round(spread: tl.tensor, WIDTH: tl.constexpr) -> tl.tensor:
     """Orthonormal, rounded to the model's type and then to e4m3, with scales (rows, 1)."""
-    return quantize_group((spread * (WIDTH**-0.5)).to(MODEL_TYPE).to(tl.float32))
+    return quantize_group(round_to_model(spread * (WIDTH**-0.5)))
 
 
 @triton.jit

@@ -13,7 +13,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inference.kernels.e4m3 import MODEL_TYPE, quantize_group
+from inference.kernels.e4m3 import MODEL_TYPE, quantize_group, round_to_model
 from inference.kernels.launch import BF16, Config, num_multiprocessors
 from inference.kernels.quantize import plain_quantize
 from inference.quantization import FP8, FP8_BLOCK
@@ -158,10 +158,10 @@ def _rms_norm(
             x += tl.load(stream, mask=inside, other=0.0, eviction_policy="evict_first")
             tl.store(stream, x, mask=inside)
         inverse = tl.math.rsqrt(tl.sum(x * x) / WIDTH + eps)
-        normed = (x * inverse * weight).to(MODEL_TYPE)
+        normed = round_to_model(x * inverse * weight)
         if normed_TD is not None:
-            tl.store(normed_TD + row * normed_stride + columns, normed, mask=inside)
+            tl.store(normed_TD + row * normed_stride + columns, normed.to(MODEL_TYPE), mask=inside)
         if values_TD is not None:
-            values, scale = quantize_group(normed.to(tl.float32))
+            values, scale = quantize_group(normed)
             tl.store(values_TD + row * WIDTH + columns, values, mask=inside)
             tl.store(scale_TG + row * NUM_GROUPS + groups, scale, mask=groups < NUM_GROUPS)

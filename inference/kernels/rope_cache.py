@@ -12,7 +12,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inference.kernels.e4m3 import MODEL_TYPE, invert_power_of_two, quantize_group, round_to_e4m3, to_bf16
+from inference.kernels.e4m3 import invert_power_of_two, quantize_group, round_to_e4m3, round_to_model, to_bf16
 from inference.kernels.launch import BF16, Config
 from inference.quantization import FP8, FP8_BLOCK, quantize_groups, round_groups
 
@@ -277,7 +277,7 @@ def _latents(
     if norm_weight_R is not None:
         weight = tl.load(norm_weight_R + parts, mask=parts < RANK, other=0.0).to(tl.float32)
         inverse = tl.math.rsqrt(tl.sum(tl.sum(latent * latent, axis=2), axis=1) / RANK + eps)
-        latent = (latent * inverse[:, None, None] * weight).to(MODEL_TYPE).to(tl.float32)
+        latent = round_to_model(latent * inverse[:, None, None] * weight)
     return latent
 
 

@@ -1,6 +1,6 @@
 """A row of logits searched whole, where more tokens may be drawn than a list of candidates can hold.
 
-Helpers for sample.py. Each step of a bisection reads the row once; rows are that flat at high temperatures alone.
+Helpers for sample.py. Rows are that flat at high temperatures alone. Each reading of a row settles two bits of a key.
 Legend: x logits, keys in their order (order.py), weights e^((x - peak) / temperature).
 """
 
@@ -28,34 +28,50 @@ def draw_from_row(
     """A token id. `limit` is what top_p alone keeps of the weight."""
     key_k, id_k = tl.full((), LOWEST, tl.int64), tl.full((), -1, tl.int32)
     if top_k > 0:
-        high = ordered(peak).to(tl.int64)
-        while key_k < high:
-            middle = (key_k + high + 1) >> 1
-            enough = _measure(logits, count, temperature, peak, middle - 1, LOWEST, -1, BLOCK)[0] >= top_k
-            key_k, high = tl.where(enough, middle, key_k), tl.where(enough, high, middle - 1)
-        above, _ = _measure(logits, count, temperature, peak, key_k, LOWEST, -1, BLOCK)
-        id_k = _last_of_tied(logits, count, key_k, top_k - above, LOWEST, -1, BLOCK)
-        whole = _measure(logits, count, temperature, peak, LOWEST, key_k, id_k, BLOCK)[1]
+        key_k = _end(logits, count, temperature, peak, top_k.to(tl.float64), LOWEST, -1, False, BLOCK)
+        above = _measure(logits, count, temperature, peak, key_k, key_k, key_k, LOWEST, -1, False, BLOCK)[0]
+        id_k = _last_of_tied(logits, count, key_k, top_k - above.to(tl.int32), LOWEST, -1, BLOCK)
+        low = tl.full((), LOWEST, tl.int64)
+        whole = _measure(logits, count, temperature, peak, low, low, low, key_k, id_k, True, BLOCK)[0]
         limit = tl.where(top_p < 1, top_p, 2.0) * whole
     key_p, id_p = tl.full((), LOWEST, tl.int64), tl.full((), -1, tl.int32)
     if top_p < 1:
         limit = tl.maximum(limit, 1e-30)  # the best is always kept
-        high = ordered(peak).to(tl.int64)
-        while key_p < high:
-            middle = (key_p + high) >> 1
-            fits = _measure(logits, count, temperature, peak, middle, key_k, id_k, BLOCK)[1] < limit
-            key_p, high = tl.where(fits, key_p, middle + 1), tl.where(fits, middle, high)
-        missing = limit - _measure(logits, count, temperature, peak, key_p, key_k, id_k, BLOCK)[1]
-        each = _weights(unordered(key_p), peak, temperature)
-        kept = tl.where(key_p > LOWEST, tl.ceil(tl.minimum(missing / each, 1073741824.0)), 0.0).to(tl.int32)
+        key_p = _end(logits, count, temperature, peak, limit, key_k, id_k, True, BLOCK)
+        above = _measure(logits, count, temperature, peak, key_p, key_p, key_p, key_k, id_k, True, BLOCK)[0]
+        missing = (limit - above) / _weights(unordered(key_p), peak, temperature).to(tl.float64)
+        kept = tl.where(key_p > LOWEST, tl.ceil(tl.minimum(missing, 1073741824.0)), 0.0).to(tl.int32)
         id_p = _last_of_tied(logits, count, key_p, kept, key_k, id_k, BLOCK)
     best, token = tl.full((), float("-inf"), tl.float64), tl.full((), 0x7FFFFFFF, tl.int32)
-    for start in tl.range(0, count, BLOCK):
-        x, keys, ids = _block(logits, start, count, BLOCK)
+    for start in tl.range(0, count, BLOCK // 4):
+        x, keys, ids = _block(logits, start, count, BLOCK // 4)
         is_kept = (keys > LOWEST) & is_within(keys, ids, key_k, id_k) & is_within(keys, ids, key_p, id_p)
         scores = tl.math.div_rn(x, temperature).to(tl.float64) + gumbel(uniform_bits(noise, ids))
         best, token = better(best, token, tl.where(is_kept, scores, float("-inf")), ids)
     return token.to(tl.int64)
+
+
+@triton.jit
+def _end(
+    logits: tl.tensor,
+    count: tl.tensor,
+    temperature: tl.tensor,
+    peak: tl.tensor,
+    limit: tl.tensor,
+    key_k: tl.tensor,
+    id_k: tl.tensor,
+    WEIGHED: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> tl.tensor:
+    """The lowest key above which less than `limit` lies, of tokens or of their weight; int64."""
+    low, high = tl.full((), LOWEST, tl.int64), ordered(peak).to(tl.int64)
+    while low < high:
+        quarter, half, most = low + ((high - low) >> 2), low + ((high - low) >> 1), low + (3 * (high - low) >> 2)
+        above = _measure(logits, count, temperature, peak, quarter, half, most, key_k, id_k, WEIGHED, BLOCK)
+        fits_quarter, fits_half, fits_most = above[0] < limit, above[1] < limit, above[2] < limit
+        low = tl.where(fits_quarter, low, tl.where(fits_half, quarter + 1, tl.where(fits_most, half + 1, most + 1)))
+        high = tl.where(fits_quarter, quarter, tl.where(fits_half, half, tl.where(fits_most, most, high)))
+    return low
 
 
 @triton.jit
@@ -64,24 +80,32 @@ def _measure(
     count: tl.tensor,
     temperature: tl.tensor,
     peak: tl.tensor,
-    key: tl.tensor,
+    first: tl.tensor,
+    second: tl.tensor,
+    third: tl.tensor,
     key_k: tl.tensor,
     id_k: tl.tensor,
+    WEIGHED: tl.constexpr,
     BLOCK: tl.constexpr,
 ) -> tl.tensor:
-    """How many of the best k lie above a key, and what they weigh."""
-    num, weight = tl.full((), 0, tl.int32), tl.full((), 0.0, tl.float64)
+    """How many of the best k lie above each of three keys, or what they weigh; fp64."""
+    zero = tl.full((), 0.0, tl.float64)
+    above_first, above_second, above_third = zero, zero, zero
     for start in tl.range(0, count, BLOCK):
         x, keys, ids = _block(logits, start, count, BLOCK)
-        is_above = (keys > key) & is_within(keys, ids, key_k, id_k)
-        num += tl.sum(is_above.to(tl.int32))
-        weight += tl.sum(tl.where(is_above, _weights(x, peak, temperature), 0.0))
-    return num, weight
+        if WEIGHED:
+            weights = tl.where(is_within(keys, ids, key_k, id_k), _weights(x, peak, temperature), 0.0)
+        else:
+            weights = tl.where(is_within(keys, ids, key_k, id_k), 1.0, 0.0)
+        above_first += tl.sum(tl.where(keys > first, weights, 0.0)).to(tl.float64)
+        above_second += tl.sum(tl.where(keys > second, weights, 0.0)).to(tl.float64)
+        above_third += tl.sum(tl.where(keys > third, weights, 0.0)).to(tl.float64)
+    return above_first, above_second, above_third
 
 
 @triton.jit
 def _weights(x: tl.tensor, peak: tl.tensor, temperature: tl.tensor) -> tl.tensor:
-    return tl.exp(tl.math.div_rn(x, temperature) - tl.math.div_rn(peak, temperature)).to(tl.float64)
+    return tl.exp(tl.math.div_rn(x, temperature) - tl.math.div_rn(peak, temperature))
 
 
 @triton.jit

@@ -18,7 +18,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from inference.kernels.candidates import draw_candidate, list_candidates
+from inference.kernels.candidates import TOO_FLAT, draw_candidate, list_candidates
 from inference.kernels.launch import Config, num_multiprocessors
 from inference.kernels.noise import gumbel, is_hopeless, noise_key, rough_gumbel, uniform_bits
 from inference.kernels.order import better
@@ -26,6 +26,7 @@ from inference.kernels.row_search import draw_from_row
 
 CELL = 128
 CANDIDATES = 2048  # of one row: more, and the row itself is searched
+SEARCH_BLOCK = 8192  # of the row, when it is searched
 NUCLEUS_CELLS = 256  # whose best are sought first for top_p
 
 # PROGRAMS of each multiprocessor share the rows in the scan, tiles of CELLS at a time; CHOOSERS warps choose for a row.
@@ -106,6 +107,18 @@ def sample(logits_SV: Tensor, draws: Draws, *, out: Tensor | None = None, config
         WIDEST=CANDIDATES,
         NUCLEUS=NUCLEUS_CELLS,
         num_warps=config.blocks["CHOOSERS"],
+    )
+    _search[(num_rows,)](
+        logits_SV,
+        *asked,
+        sums_S3P,
+        out,
+        logits_SV.stride(0),
+        parts,
+        VOCABULARY=vocabulary,
+        TILES=num_tiles,
+        BLOCK=SEARCH_BLOCK,
+        num_warps=16,
     )
     return out
 
@@ -260,21 +273,58 @@ def _choose(
             out_S + row, _draw_of_all(logits, scores_SM + row * TILES, temperature, noise, VOCABULARY, TILES, CELLS)
         )
     else:
-        part_peaks = tl.load(sums + num_parts + parts, mask=parts < num_parts, other=float("-inf"))
-        peak = tl.max(part_peaks)
+        peak, limit = _peak_and_limit(sums, num_parts, temperature, top_p, TILES)
         if temperature == 0:
             tl.store(out_S + row, _first_of_largest(logits, peaks, peak, TILES * CELLS, VOCABULARY))
         else:
-            totals = tl.load(sums + 2 * num_parts + parts, mask=parts < num_parts, other=0.0)
-            total = tl.sum(totals * tl.exp2((part_peaks - peak) * (1.4426950408889634 / temperature)))
-            limit = tl.where(top_p < 1, top_p, 2.0) * total.to(tl.float64)
             listed, listed_ids = listed_S2C + row * (2 * WIDEST), listed_ids_S2C + row * (2 * WIDEST) + WIDEST
             count = list_candidates(logits, peaks, chosen_cells_SN + row * (TILES * CELLS), listed, listed_ids,
                                     top_k, VOCABULARY, TILES * CELLS, WIDEST, NUCLEUS)  # fmt: skip
             token = draw_candidate(listed, listed_ids, count, temperature, peak, top_k, top_p, limit, noise, WIDEST)
-            if token < 0:
-                token = draw_from_row(logits, VOCABULARY, temperature, peak, top_k, top_p, limit, noise, WIDEST)
             tl.store(out_S + row, token)
+
+
+@triton.jit
+def _search(
+    logits_SV: tl.tensor,
+    temperature_S: tl.tensor,
+    top_k_S: tl.tensor,
+    top_p_S: tl.tensor,
+    seed_S: tl.tensor,
+    choice_S: tl.tensor,
+    position_S: tl.tensor,
+    sums_S3P: tl.tensor,
+    out_S: tl.tensor,
+    stride: tl.tensor,
+    num_parts: tl.tensor,
+    VOCABULARY: tl.constexpr,
+    TILES: tl.constexpr,
+    BLOCK: tl.constexpr,
+) -> None:
+    """Rows that are too flat. A kernel of its own: its registers would leave the others half of the card."""
+    row = tl.program_id(0).to(tl.int64)
+    if tl.load(out_S + row) == TOO_FLAT:
+        temperature, top_k, top_p = _limits(temperature_S, top_k_S, top_p_S, row, VOCABULARY)
+        noise = noise_key(tl.load(seed_S + row), tl.load(choice_S + row), tl.load(position_S + row))
+        peak, limit = _peak_and_limit(sums_S3P + row * (3 * num_parts), num_parts, temperature, top_p, TILES)
+        token = draw_from_row(
+            logits_SV + row * stride, VOCABULARY, temperature, peak, top_k, top_p, limit, noise, BLOCK
+        )
+        tl.store(out_S + row, token)
+
+
+@triton.jit
+def _peak_and_limit(
+    sums: tl.tensor, num_parts: tl.tensor, temperature: tl.tensor, top_p: tl.tensor, TILES: tl.constexpr
+) -> tl.tensor:
+    """A row's largest logit, and the weight that top_p alone keeps, fp64."""
+    parts = tl.arange(0, triton.next_power_of_2(TILES))
+    part_peaks = tl.load(sums + num_parts + parts, mask=parts < num_parts, other=float("-inf"))
+    totals = tl.load(sums + 2 * num_parts + parts, mask=parts < num_parts, other=0.0)
+    peak = tl.max(part_peaks)
+    rate = 1.4426950408889634 / tl.where(temperature > 0, temperature, 1.0)
+    total = tl.sum(totals * tl.exp2((part_peaks - peak) * rate))
+    return peak, tl.where(top_p < 1, top_p, 2.0) * total.to(tl.float64)
 
 
 @triton.jit
