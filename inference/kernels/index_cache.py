@@ -26,17 +26,13 @@ QUERY_CONFIGS = tuple(
     for rows, programs, warps, stages in (
         (64, 3, 4, 2),
         (64, 2, 4, 3),
-        (64, 2, 4, 2),
-        (64, 4, 4, 1),
-        (64, 4, 4, 2),
-        (64, 8, 4, 1),
-        (32, 6, 4, 1),
-        (64, 2, 8, 2),
+        (64, 2, 4, 4),
+        (64, 3, 8, 2),
     )
 )
 KEY_CONFIGS = tuple(
     Config({"ROWS": rows, "PROGRAMS": programs}, num_warps=warps, num_stages=1)
-    for rows, programs, warps in ((16, 8, 4), (32, 4, 4), (64, 2, 4), (16, 4, 2), (16, 8, 8), (32, 2, 8))
+    for rows, programs, warps in ((16, 8, 4), (16, 8, 8), (32, 2, 8))
 )
 
 

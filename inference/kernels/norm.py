@@ -25,16 +25,11 @@ CONFIGS = tuple(
     Config({"PROGRAMS": programs, "CONTIGUOUS": contiguous}, num_warps=warps, num_stages=stages)
     for programs, contiguous, warps, stages in (
         (0, 4, 8, 1),
-        (0, 4, 16, 1),
         (0, 8, 8, 1),
-        (0, 16, 8, 1),
-        (2, 4, 8, 2),
-        (2, 4, 8, 1),
+        (0, 4, 16, 1),
         (3, 4, 8, 1),
-        (4, 4, 8, 1),
-        (1, 4, 16, 2),
+        (2, 4, 8, 2),
         (1, 4, 16, 3),
-        (2, 4, 16, 1),
     )
 )
 

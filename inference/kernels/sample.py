@@ -33,14 +33,12 @@ NUCLEUS_CELLS = 256  # whose best are sought first for top_p
 CONFIGS = tuple(
     Config({"CELLS": cells, "PROGRAMS": programs, "CHOOSERS": choosers}, num_warps=warps, num_stages=stages)
     for cells, programs, choosers, warps, stages in (
-        (16, 4, 8, 8, 2),
-        (16, 4, 8, 8, 1),
-        (8, 8, 8, 4, 2),
-        (8, 8, 16, 4, 1),
-        (16, 4, 8, 4, 2),
         (16, 4, 8, 8, 3),
-        (16, 2, 8, 16, 2),
+        (8, 8, 8, 4, 2),
         (16, 8, 8, 8, 1),
+        (16, 4, 8, 8, 2),
+        (8, 8, 16, 4, 1),
+        (8, 6, 8, 4, 4),
     )
 )
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
 from inference.bench.gpu.rope_cache import turns
+from inference.bench.gpu.routed import replayed
 from inference.kernels.index_cache import (
     KEY_CONFIGS,
     QUERY_CONFIGS,
@@ -47,7 +48,7 @@ def full_queries(device: torch.device) -> Problem:
     positions, turns_C2P = torch.arange(2 * TOKENS, device=device), turns(2 * TOKENS, device)
     moved = HEADS * (2 * WIDTH + WIDTH + 4 + 4) + 4 * ROTARY + 8
     return Problem(
-        lambda config: index_queries(query, weight, positions, turns_C2P, SCALE, config),
+        replayed(lambda config: index_queries(query, weight, positions, turns_C2P, SCALE, config)),
         num_bytes=2 * TOKENS * moved,
     )
 
@@ -94,7 +95,7 @@ def full_keys(device: torch.device) -> Problem:
         write_index_keys(key, weight, bias, positions, slots, turns_C2P, pages, config=config)
         return pages
 
-    return Problem(run, num_bytes=TOKENS * (2 * WIDTH + WIDTH + 4 + 4 * ROTARY + 16))
+    return Problem(replayed(run), num_bytes=TOKENS * (2 * WIDTH + WIDTH + 4 + 4 * ROTARY + 16))
 
 
 CASES = (

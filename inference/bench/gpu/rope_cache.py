@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
+from inference.bench.gpu.routed import replayed
 from inference.kernels.launch import BF16, Config
 from inference.kernels.rope_cache import CONFIGS, plain_rotate, plain_write, rotate_and_write
 from inference.quantization import FP8, FP8_BLOCK
@@ -87,7 +88,7 @@ def full(device: torch.device, in_fp8: bool) -> Problem:
 
     written = SLOT_BYTES if in_fp8 else 2 * (RANK + WIDTH)
     moved = 2 * 2 * HEADS * WIDTH + 2 * (RANK + WIDTH) + written + 4 * WIDTH + 16
-    return Problem(run, num_bytes=TOKENS * moved)
+    return Problem(replayed(run), num_bytes=TOKENS * moved)
 
 
 CASES = tuple(

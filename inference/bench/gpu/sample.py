@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from itertools import cycle
 
 import torch
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
+from inference.bench.gpu.routed import replayed
 from inference.kernels.launch import INTERPRETED, Config
 from inference.kernels.sample import CONFIGS, Draws, plain_sample, sample
 
@@ -52,31 +52,26 @@ def small(device: torch.device) -> Problem:
 def full(device: torch.device, temperature: float, top_k: int, top_p: float) -> Problem:
     """A token's probability falls as its rank to the power of 1.5: 0.95 of it lies with about 240 tokens."""
     ranks = torch.arange(1, VOCABULARY + 1, device=device)
-    sets = [
-        torch.stack([-1.5 * ranks[torch.randperm(VOCABULARY, device=device)].log() for _ in range(ROWS)])
-        for _ in range(2)
-    ]
-    logits, draws = cycle(sets), _draws(ROWS, temperature, top_k, top_p, device)
+    logits_SV = torch.stack([-1.5 * ranks[torch.randperm(VOCABULARY, device=device)].log() for _ in range(ROWS)])
+    draws = _draws(ROWS, temperature, top_k, top_p, device)
     return Problem(
-        lambda config: sample(next(logits), draws, config=config),
+        replayed(lambda config: sample(logits_SV, draws, config=config)),
         num_bytes=ROWS * VOCABULARY * 4,
-        rivals={"argmax": lambda: next(logits).argmax(dim=-1)} if temperature == 0 else {},
+        rivals={"argmax": lambda: logits_SV.argmax(dim=-1)} if temperature == 0 else {},
     )
 
 
-CASES = tuple(
-    Case(
-        f"sample {ROWS}x{VOCABULARY}, {name}",
-        CONFIGS,
-        small,
-        partial(full, temperature=temperature, top_k=top_k, top_p=top_p),
-        "copy",
-        goal=0.5,
-    )
-    for name, temperature, top_k, top_p in (
-        ("greedy", 0.0, 0, 1.0),
-        ("temperature 1", 1.0, 0, 1.0),
-        ("top_p 0.95", 1.0, 0, 0.95),
-        ("top_k 50, top_p 0.95", 1.0, 50, 0.95),
-    )
+def _case(
+    name: str, temperature: float, top_k: int, top_p: float, goal: float | None = 0.5, num_configs: int = 2
+) -> Case:
+    problem = partial(full, temperature=temperature, top_k=top_k, top_p=top_p)
+    return Case(f"sample {ROWS}x{VOCABULARY}, {name}", CONFIGS[:num_configs], small, problem, "copy", goal)
+
+
+CASES = (
+    _case("greedy", 0.0, 0, 1.0),
+    _case("temperature 1", 1.0, 0, 1.0, num_configs=len(CONFIGS)),
+    _case("top_p 0.95", 1.0, 0, 0.95, num_configs=len(CONFIGS)),
+    _case("top_k 50, top_p 0.95", 1.0, 50, 0.95),
+    _case("top_p 0.95 of flat rows", 3.0, 0, 0.95, goal=None, num_configs=1),
 )
