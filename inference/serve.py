@@ -29,7 +29,7 @@ from inference.config import ModelConfig
 from inference.engine import Engine, ForwardModel
 from inference.followers import Followers, Join, LeadingModel, follow
 from inference.fp8_cache import Fp8PagedCache, fp8_block_size_bytes
-from inference.gpu.decoder import RowDecoder
+from inference.gpu.decoder import RowDecoder, choose_model
 from inference.model import Model, load_model
 from inference.model.linear import Arithmetic, Weights
 from inference.native.decoder import NativeDecoder
@@ -129,6 +129,7 @@ def load(settings: ServeSettings, report: Report, join: Join = lambda: ALONE) ->
         row_decoder = RowDecoder(model, cache, blocks.num_blocks, settings.max_num_seqs, max_model_len)
         report("capturing decode steps")
         row_decoder.prepare()
+        model = choose_model(model, cache, max_model_len, settings.max_num_batched_tokens)
     engine = Engine(
         model,
         cache,

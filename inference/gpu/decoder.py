@@ -21,7 +21,7 @@ from torch import Tensor
 
 from inference.batch import Rows
 from inference.cache import PagedCache
-from inference.engine import LaunchedStep
+from inference.engine import ForwardModel, LaunchedStep
 from inference.gpu.attention import PlainPages
 from inference.gpu.penalties import Penalties, Weights
 from inference.gpu.sampling import Draws, can_sample, choose_sample
@@ -282,6 +282,19 @@ class RowDecoder:
 
 def _have_penalties(chunks: Sequence[Chunk]) -> bool:
     return any(chunk.sequence.params.has_penalties for chunk in chunks)
+
+
+def choose_model(model: Model, cache: PagedCache, max_model_len: int, max_tokens: int) -> ForwardModel:
+    """What reads prompts: kernels where they can, else the model itself. A step has at most `max_tokens`."""
+    if model.device.type != "cuda":
+        return model
+    try:
+        from inference.gpu.prompts import KernelModel  # triton: only where a card, or its interpreter, computes
+
+        return KernelModel(model, cache, max_model_len, max_tokens)
+    except (ValueError, ImportError) as error:
+        logger.info("no kernels for prompts: %s", error)
+        return model
 
 
 def choose_forward(

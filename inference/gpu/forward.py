@@ -75,8 +75,8 @@ class KernelForward:
         self._offsets_L = torch.arange(len(moes), device=device)[:, None, None] * config.n_routed_experts
 
     @torch.inference_mode()
-    def __call__(self, rows: Rows) -> Tensor:
-        """fp32 logits (S, V)."""
+    def __call__(self, rows: Rows, wanted_L: Tensor | None = None) -> Tensor:
+        """fp32 logits (S, V), or (L, V) of the rows that are wanted."""
         model, eps = self._model, self._config.rms_norm_eps
         hidden_SD = F.embedding(rows.token_ids_S, model.embedding_VD).float()
         out_SD = torch.zeros_like(hidden_SD, dtype=model.dtype)
@@ -89,7 +89,8 @@ class KernelForward:
             else:
                 out_SD = self._feed(number - self._first_moe, layer.mlp, normed_SD)
         self._count(rows)
-        return model.head(model.norm(hidden_SD.add_(out_SD)))
+        hidden_SD.add_(out_SD)
+        return model.head(model.norm(hidden_SD if wanted_L is None else hidden_SD[wanted_L]))
 
     def _attend(self, layer: int, attention: Attention, x_SD: Tensor, rows: Rows) -> Tensor:
         config, heads, groups = self._config, self._config.num_attention_heads, self._config.num_latent_groups

@@ -5,6 +5,8 @@ Legend: S rows, H heads, G groups, R latent rank, P rotary width, X width of a q
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -17,6 +19,8 @@ from inference.kernels.index_pages import score_pages
 from inference.kernels.sparse_attention import attend_chosen
 from inference.kernels.topk import topk
 from inference.model.attention import Query
+
+SCORE_BYTES = 2**30  # of index scores at once; a prompt of 4096 rows at 128K would ask for twice as much
 
 
 def pages_obstacle(config: ModelConfig, block_size: int) -> str | None:
@@ -42,8 +46,7 @@ class KernelPages:
         num_rows, num_blocks = rows.block_tables_SB.shape
         query_SHX, pages, sequence_S = query_SHX.contiguous(), cache.latent_pages(layer), self._sequence_S[:num_rows]
         if rows.is_sparse:
-            scores_SC = self._scores(layer, query, rows, cache)
-            chosen_SK = topk(scores_SC, self._starts_S[:num_rows], rows.context_lens_S, config.index_topk)
+            chosen_SK = self._choose(layer, query, rows, cache, config.index_topk)
             out_SHR, _ = attend_chosen(
                 query_SHX,
                 pages,
@@ -67,6 +70,21 @@ class KernelPages:
             block_size=cache.block_size,
         )
         return out_SHR
+
+    def _choose(self, layer: int, query: Query, rows: Rows, cache: PagedCache, k: int) -> Tensor:
+        """int32 (S, K); of many rows only so many at once that their scores have room."""
+        assert query.index_TIJ is not None and query.index_weights_TI is not None
+        num_rows, num_blocks = rows.block_tables_SB.shape
+        size = max(1, SCORE_BYTES // (4 * num_blocks * cache.block_size))
+        chosen_SK = rows.context_lens_S.new_empty(num_rows, k)
+        for start in range(0, num_rows, size):
+            part = slice(start, start + size)
+            few = replace(rows, context_lens_S=rows.context_lens_S[part], block_tables_SB=rows.block_tables_SB[part])
+            asked = Query(query.nope_THN, query.rotary_THP, query.index_TIJ[part], query.index_weights_TI[part])
+            starts_S = self._starts_S[: len(few.context_lens_S)]
+            scores_SC = self._scores(layer, asked, few, cache)
+            topk(scores_SC, starts_S, few.context_lens_S, k, out_TK=chosen_SK[part])
+        return chosen_SK
 
     def _scores(self, layer: int, query: Query, rows: Rows, cache: PagedCache) -> Tensor:
         """fp32 (S, C); columns that a row does not see hold anything."""

@@ -10,8 +10,10 @@ from inference.cache import PagedCache
 from inference.config import ModelConfig
 from inference.gpu.attention import PlainPages
 from inference.gpu.forward import KernelForward, kernel_obstacle
+from inference.gpu.prompts import KernelModel
 from inference.model import Model
 from tests.inference.plain_reference import random_tensors, with_equal_experts
+from tests.inference.stepping import Stepper, random_tokens
 from tests.inference.test_extended_family import GROUPED
 from tests.inference.test_parallel import RELEASED_LIKE
 
@@ -83,6 +85,24 @@ def test_kernels_decode_as_the_model_does(name: str, is_sparse: bool) -> None:
     for left, other in ((ours.latent_LNBGW, right.latent_LNBGW), (ours.index_LNBJ, right.index_LNBJ)):
         assert torch.equal(left.isnan(), other.isnan())
         assert float((left - other).nan_to_num().abs().max()) < 1e-4
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_kernels_read_prompts_as_the_model_does(name: str) -> None:
+    """Two prompts in chunks, one of them beside a token of the other, below index_topk and above."""
+    config = CONFIGS[name]
+    tensors = random_tensors(config)
+    if name.endswith("equal experts"):
+        tensors = with_equal_experts(tensors, 4)
+    model = Model(config, tensors.__getitem__)
+    ours, right = (Stepper(model, num_blocks=8, block_size=BLOCK_SIZE) for _ in range(2))
+    ours.model = KernelModel(model, ours.cache, max_model_len=64, max_rows=64)  # type: ignore[assignment]
+    tokens = random_tokens(30, config.vocab_size)
+    for new in ({"a": tokens[:15]}, {"a": tokens[15:24], "b": tokens[24:25]}):
+        expected, got = right.step(new), ours.step(new)
+        for sequence in new:
+            error = float((got[sequence] - expected[sequence]).abs().max())
+            assert error < 1e-4 * float(expected[sequence].abs().max())
 
 
 def test_what_kernels_cannot_compute_is_named() -> None:
