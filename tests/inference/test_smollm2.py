@@ -18,9 +18,16 @@ import torch.nn.functional as F
 from tokenizers import Tokenizer
 
 from inference import smollm2
+from inference.blocks import BlockPool
+from inference.cache import PagedCache
 from inference.checkpoint import open_checkpoint
+from inference.engine import Engine
+from inference.gpu.decoder import RowDecoder
 from inference.model import Model, load_model
+from inference.scheduler import Scheduler
+from inference.sequence import GenerationRequest, SamplingParams
 from inference.smollm2 import CONFIG, find_gguf, import_smollm2
+from inference.tokenizer import Tokenizer as WordTokenizer
 from tests.inference.stepping import Stepper
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -197,3 +204,29 @@ def test_bfloat16_stays_close(smollm2_path: Path, model: Model, tokenizer: Token
 def test_an_unknown_dtype_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="float16"):
         import_smollm2(tmp_path / "out", "float16")
+
+
+def test_decoded_one_step_ahead_it_says_the_same(model: Model, smollm2_path: Path) -> None:
+    """Greedy and as the checkpoint advises, on both sides of index_topk, beside the engine's own loop."""
+    words = WordTokenizer(smollm2_path)
+    advised = SamplingParams(10, temperature=0.2, top_p=0.9, repetition_penalty=1.1, seed=4)
+    texts = [PROSE, topics["execmodel"]]
+    prompts = [tuple(words.encode(text))[:length] for text, length in zip(texts, (40, 520), strict=True)]
+    requests = [
+        GenerationRequest(f"{number}-{params.temperature}", prompt, params)
+        for number, prompt in enumerate(prompts)
+        for params in (SamplingParams(10, temperature=0.0), advised)
+    ]
+    said = []
+    for decodes in (False, True):
+        num_blocks = 20
+        cache = PagedCache(model.config, num_blocks + 1)
+        decoder = RowDecoder(model, cache, num_blocks, 4, 1024) if decodes else None
+        scheduler = Scheduler(BlockPool(num_blocks, 64), 4, 1024)
+        engine = Engine(model, cache, scheduler, words, 1024, decoder=decoder)
+        deltas = [delta for request in requests for delta in engine.add(request)]
+        while engine.has_work:
+            deltas += engine.step()
+        engine.check_integrity()
+        said.append({r.id: [i for d in deltas if d.request_id == r.id for i in d.token_ids] for r in requests})
+    assert said[0] == said[1] and all(len(ids) >= 8 for ids in said[0].values())
