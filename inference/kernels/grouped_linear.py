@@ -26,6 +26,8 @@ from inference.kernels.expert_tiles import (
     used_tiles,
 )
 from inference.kernels.grouped_linear_few import down_few_tile, gate_up_few_tile
+from inference.kernels.grouped_linear_hopper import CONFIGS as HOPPER
+from inference.kernels.grouped_linear_hopper import TILE_ROWS, down_hopper, gate_up_hopper, is_wanted
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation
 from inference.quantization import FP8_BLOCK, dequantize_blocks, quantize_groups
@@ -45,20 +47,26 @@ def _down_config(block_m: int, block_n: int, rest: int, num_warps: int, num_stag
 
 GATE_UP = (
     _gate_up_config(128, 32, 0, 16, 4),
-    _gate_up_config(128, 32, 1, 16, 4),
-    _gate_up_config(128, 64, 0, 16, 4),
+    *HOPPER,
     _gate_up_config(128, 32, 0, 16, 3),
-    _gate_up_config(64, 16, 0, 8, 5),
-    _gate_up_config(64, 32, 0, 8, 5),
 )
 DOWN = (
     _down_config(128, 256, 32, 16, 4),
-    _down_config(128, 256, 32, 16, 3),
+    *HOPPER,
     _down_config(64, 128, 32, 4, 3),
-    _down_config(64, 128, 16, 4, 3),
-    _down_config(64, 128, 32, 4, 2),
-    _down_config(128, 128, 32, 8, 3),
 )
+
+
+def tile_rows(config: Config) -> int:
+    """Of the permutation that a configuration wants."""
+    return TILE_ROWS if "HOPPER" in config.blocks else config.blocks["BLOCK_M"]
+
+
+def stand_in(config: Config, plain: Config) -> Config:
+    """A plain configuration whose tiles hold those of one that the interpreter cannot run."""
+    if "HOPPER" not in config.blocks:
+        return config
+    return Config({**plain.blocks, "BLOCK_M": 256}, num_warps=plain.num_warps, num_stages=plain.num_stages)
 
 
 def gate_up(
@@ -78,13 +86,16 @@ def gate_up(
     num_experts, width, hidden = weight_EFD.shape
     width //= 2
     check_products(x_TD, x_scale_TG, weight_EFD, weight_scale_EHG)
-    check_tiles(permutation, config.blocks["BLOCK_M"])
+    check_tiles(permutation, tile_rows(config))
     check_sizes(hidden, width)
     num_rows = permutation.row_TK.numel()
     if out is None:
         out = x_TD.new_empty(num_rows, width), x_scale_TG.new_empty(num_rows, width // FP8_BLOCK)
     num_tiles = len(permutation.tile_MF)
-    if num_tiles:
+    if is_wanted(config):
+        gate_up_hopper(x_TD, x_scale_TG, weight_EFD, weight_scale_EHG, permutation, out, config)
+    elif num_tiles:
+        config = stand_in(config, GATE_UP[0])
         rows = weight_EFD.view(num_experts * 2 * width, hidden)
         pairs = weight_EFD.view(num_experts * 2, width, hidden)
         _gate_up_kernel[(num_tiles * (width // FP8_BLOCK),)](
@@ -119,9 +130,13 @@ def down(
     num_experts, hidden, width = weight_EDF.shape
     check_sizes(hidden, width)
     check_products(h_RF, h_scale_RH, weight_EDF, weight_scale_EGH)
-    check_tiles(permutation, config.blocks["BLOCK_M"])
+    check_tiles(permutation, tile_rows(config))
     if out is None:
         out = torch.empty(len(h_RF), hidden, dtype=BF16, device=h_RF.device)
+    if is_wanted(config):
+        down_hopper(h_RF, h_scale_RH, weight_EDF, weight_scale_EGH, permutation, out, config)
+        return out
+    config = stand_in(config, DOWN[0])
     num_tiles, block_n = len(permutation.tile_MF), config.blocks["BLOCK_N"]
     if hidden % block_n:
         raise ValueError(f"hidden {hidden}: a multiple of {block_n} expected")

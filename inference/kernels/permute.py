@@ -16,10 +16,12 @@ from torch import Tensor
 
 from inference.kernels.launch import Config
 
-TILE_FIELDS = 8  # five of them used: expert, first row, end row, the expert's first tile, the expert's tiles
+# Of a tile: its expert, first row and end row, the expert's first tile and number of tiles; then, the same for all, how
+# many tiles and rows are used.
+TILE_FIELDS = 8
 CONFIGS = (
-    Config({"STEP": 32, "STEPS": 8}, num_warps=4),
     Config({"STEP": 32, "STEPS": 4}, num_warps=4),
+    Config({"STEP": 32, "STEPS": 8}, num_warps=4),
     Config({"STEP": 16, "STEPS": 8}, num_warps=4),
     Config({"STEP": 32, "STEPS": 8}, num_warps=8),
 )
@@ -91,7 +93,8 @@ def plain_permute(ids_TK: Tensor, num_experts: int, tile_rows: int) -> Permutati
             tiles.append([expert, start, end, first_tile, num_tiles, 0, 0, 0])
         first_row += count
     room = num_rows // tile_rows + min(num_experts, num_rows)
-    tiles += [[-1, 0, 0, 0, 0, 0, 0, 0]] * (room - len(tiles))
+    tiles = [[*tile[:5], len(tiles), first_row, 0] for tile in tiles]
+    tiles += [[-1, 0, 0, 0, 0, len(tiles), first_row, 0]] * (room - len(tiles))
     token_R = torch.full_like(ids_R, -1)
     token_R[: len(order_R)] = order_R // choices
     return Permutation(
@@ -198,3 +201,5 @@ def _place_kernel(
     tl.store(fields + 2, tl.where(is_used, tl.minimum(start + tile_rows, end_row), 0), mask=is_real)
     tl.store(fields + 3, tl.where(is_used, first_tile, 0), mask=is_real)
     tl.store(fields + 4, count, mask=is_real)
+    tl.store(fields + 5, tl.zeros_like(count) + tl.sum(tiles_of, axis=0), mask=is_real)
+    tl.store(fields + 6, tl.zeros_like(count) + tl.sum(total, axis=0), mask=is_real)

@@ -34,7 +34,8 @@ from inference.quantization import FP8, FP8_BLOCK
 
 TOKENS = 4096
 BATCH = 8
-SMALL_TOKENS, SMALL_EXPERTS, SMALL_HIDDEN, SMALL_WIDTH = 70, 4, 1024, 256
+SMALL_TOKENS, FEW_TOKENS = 170, 30
+SMALL_EXPERTS, SMALL_HIDDEN, SMALL_WIDTH = 4, 1024, 256
 
 GateUp = Callable[..., tuple[Tensor, Tensor]]
 Down = Callable[..., Tensor]
@@ -42,21 +43,21 @@ Down = Callable[..., Tensor]
 
 def permutations(ids_TK: Tensor, experts: int) -> Callable[[Config, str], Permutation]:
     """Made ready for every size of tile, since a configuration says how many rows it wants."""
-    made = {rows: plain_permute(ids_TK, experts, rows) for rows in (16, 32, 64, 128)}
-    return lambda config, name: made[config.blocks[name]]
+    made = {rows: plain_permute(ids_TK, experts, rows) for rows in (16, 32, 64, 128, 160)}
+    return lambda config, name: made[many.tile_rows(config) if name == "BLOCK_M" else config.blocks[name]]
 
 
-def small_choices(device: torch.device) -> tuple[Tensor, int]:
-    """Choices and how many of them are of an expert: one expert has more than 64 rows, one none."""
-    ids_TK = torch.randint(-1, SMALL_EXPERTS - 1, (SMALL_TOKENS, 2), generator=small_generator(), dtype=torch.int32)
+def small_choices(device: torch.device, tokens: int = SMALL_TOKENS) -> tuple[Tensor, int]:
+    """Choices and how many of them are of an expert: one expert has more than a tile holds, one none."""
+    ids_TK = torch.randint(-1, SMALL_EXPERTS - 1, (tokens, 2), generator=small_generator(), dtype=torch.int32)
     ids_TK[:, 1] = 1
     return ids_TK.to(device), int((ids_TK >= 0).sum())
 
 
-def small_gate_up(launch: GateUp, tile: str, device: torch.device) -> Problem:
-    ids_TK, num_rows = small_choices(device)
+def small_gate_up(launch: GateUp, tile: str, tokens: int, device: torch.device) -> Problem:
+    ids_TK, num_rows = small_choices(device, tokens)
     permutation = permutations(ids_TK, SMALL_EXPERTS)
-    x = small_activations(SMALL_TOKENS, SMALL_HIDDEN, device)
+    x = small_activations(tokens, SMALL_HIDDEN, device)
     weight = small_weights(SMALL_EXPERTS, 2 * SMALL_WIDTH, SMALL_HIDDEN, device)
 
     def run(config: Config) -> Tensor:
@@ -71,8 +72,8 @@ def small_gate_up(launch: GateUp, tile: str, device: torch.device) -> Problem:
     return Problem(run, plain=plain, tolerance=2e-2)
 
 
-def small_down(launch: Down, tile: str, device: torch.device) -> Problem:
-    ids_TK, num_rows = small_choices(device)
+def small_down(launch: Down, tile: str, tokens: int, device: torch.device) -> Problem:
+    ids_TK, num_rows = small_choices(device, tokens)
     permutation = permutations(ids_TK, SMALL_EXPERTS)
     h = small_activations(ids_TK.numel(), SMALL_WIDTH, device)
     weight = small_weights(SMALL_EXPERTS, SMALL_HIDDEN, SMALL_WIDTH, device)
@@ -146,7 +147,7 @@ CASES = (
     Case(
         "MoE gate and up, 4096 tokens",
         many.GATE_UP,
-        partial(small_gate_up, gate_up, "BLOCK_M"),
+        partial(small_gate_up, gate_up, "BLOCK_M", SMALL_TOKENS),
         full_gate_up,
         ceiling="fp8",
         goal=0.6,
@@ -154,7 +155,7 @@ CASES = (
     Case(
         "MoE down, 4096 tokens",
         many.DOWN,
-        partial(small_down, down, "BLOCK_M"),
+        partial(small_down, down, "BLOCK_M", SMALL_TOKENS),
         full_down,
         ceiling="fp8",
         goal=0.6,
@@ -162,7 +163,7 @@ CASES = (
     Case(
         "MoE gate and up, batch 8",
         few.GATE_UP,
-        partial(small_gate_up, gate_up_few, "BLOCK_N"),
+        partial(small_gate_up, gate_up_few, "BLOCK_N", FEW_TOKENS),
         full_gate_up_few,
         ceiling="copy",
         goal=0.8,
@@ -170,7 +171,7 @@ CASES = (
     Case(
         "MoE down, batch 8",
         few.DOWN,
-        partial(small_down, down_few, "BLOCK_N"),
+        partial(small_down, down_few, "BLOCK_N", FEW_TOKENS),
         full_down_few,
         ceiling="copy",
         goal=0.8,

@@ -24,7 +24,7 @@ SMALL_HIDDEN, SMALL_WIDTH, SMALL_EXPERTS = 168, 72, 4
 
 
 def small_gate_up(device: torch.device) -> Problem:
-    ids_TK, num_rows = small_choices(device)
+    ids_TK, num_rows = small_choices(device, 70)
     permutation = permutations(ids_TK, SMALL_EXPERTS)
     generator = small_generator()
     x_TD = torch.randn(len(ids_TK), SMALL_HIDDEN, generator=generator).to(device, BF16)
@@ -42,7 +42,7 @@ def small_gate_up(device: torch.device) -> Problem:
 
 
 def small_down(device: torch.device) -> Problem:
-    ids_TK, num_rows = small_choices(device)
+    ids_TK, num_rows = small_choices(device, 70)
     permutation = permutations(ids_TK, SMALL_EXPERTS)
     generator = small_generator()
     h_RF = torch.randn(ids_TK.numel(), SMALL_WIDTH, generator=generator).to(device, BF16)

@@ -6,10 +6,22 @@ import torch
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
-from inference.bench.gpu.routed import CHOSEN, EXPERTS, HIDDEN, choices, poison, replayed, small_generator
+from inference.bench.gpu.routed import (
+    CHOSEN,
+    EXPERTS,
+    HIDDEN,
+    activations,
+    choices,
+    poison,
+    replayed,
+    small_activations,
+    small_generator,
+)
 from inference.kernels import combine as combining
+from inference.kernels import gather_rows as gathering
 from inference.kernels import permute as permuting
 from inference.kernels.combine import combine, plain_combine
+from inference.kernels.gather_rows import gather_rows, plain_gather_rows
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation, permute, plain_permute
 
@@ -24,7 +36,7 @@ def small_permute(device: torch.device) -> Problem:
     num_rows = int((ids_TK >= 0).sum())
 
     def outputs(permutation: Permutation) -> tuple[Tensor, ...]:
-        return permutation.row_TK, permutation.token_R[:num_rows], permutation.tile_MF[:, :5]
+        return permutation.row_TK, permutation.token_R[:num_rows], permutation.tile_MF[:, :7]
 
     return Problem(
         lambda config: outputs(permute(ids_TK, EXPERTS, 16, config=config)),
@@ -42,6 +54,30 @@ def full_permute(device: torch.device) -> Problem:
         replayed(run),
         num_bytes=3 * 4 * ids_TK.numel(),
         rivals={"a stable sort alone": lambda: ids_TK.flatten().sort(stable=True)},
+    )
+
+
+def small_gather(device: torch.device) -> Problem:
+    ids_TK = torch.randint(-1, 5, (23, 2), generator=small_generator(), dtype=torch.int32).to(device)
+    permutation = plain_permute(ids_TK, 5, 16)
+    num_rows = int((ids_TK >= 0).sum())
+    x = small_activations(23, 1168, device)
+
+    def outputs(rows_RD: Tensor, scale_GR: Tensor) -> tuple[Tensor, ...]:
+        return rows_RD[:num_rows].float(), scale_GR[:, :num_rows]
+
+    return Problem(
+        lambda config: outputs(*gather_rows(*x, permutation, config=config)),
+        plain=lambda: outputs(*plain_gather_rows(*x, permutation)),
+    )
+
+
+def full_gather(device: torch.device) -> Problem:
+    permutation = plain_permute(choices(TOKENS, device), EXPERTS, TILE_ROWS)
+    x = activations(TOKENS, HIDDEN, device)
+    return Problem(
+        lambda config: gather_rows(*x, permutation, config=config),
+        num_bytes=x[0].numel() * (1 + CHOSEN),
     )
 
 
@@ -73,5 +109,6 @@ def full_combine(device: torch.device) -> Problem:
 
 CASES = (
     Case("permutation, 4096 tokens", permuting.CONFIGS, small_permute, full_permute, ceiling="copy"),
+    Case("rows in their experts' order, 4096 tokens", gathering.CONFIGS, small_gather, full_gather, ceiling="copy"),
     Case("sum of experts, 4096 tokens", combining.CONFIGS, small_combine, full_combine, ceiling="copy", goal=0.8),
 )
