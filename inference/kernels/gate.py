@@ -19,14 +19,16 @@ from inference.kernels.launch import Config
 
 FEW_TOKENS = 256  # up to which several programs share a token's product
 CONFIGS = (
-    Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=4),
     Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=6),
+    Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=4),
     Config({"BLOCK_T": 32, "BLOCK_K": 64, "SPLITS": 1}, num_warps=8, num_stages=3),
 )
 FEW_CONFIGS = (
     Config({"BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 14}, num_warps=8, num_stages=3),
     Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 28}, num_warps=8, num_stages=3),
     Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 14}, num_warps=8, num_stages=4),
+    Config({"BLOCK_T": 16, "BLOCK_K": 128, "SPLITS": 8}, num_warps=8, num_stages=3),
+    Config({"BLOCK_T": 16, "BLOCK_K": 64, "SPLITS": 16}, num_warps=4, num_stages=4),
 )
 # Stand for NaN and for experts of other groups: finite, so that none is chosen twice.
 UNKNOWN, DROPPED = tl.constexpr(-2e30), tl.constexpr(-8e30)
@@ -73,7 +75,7 @@ def choose_experts(
         return out
     block_s = max(triton.next_power_of_2(group_size), 16 // triton.next_power_of_2(choice.num_groups))
     block_e = triton.next_power_of_2(choice.num_groups) * block_s
-    parts = bias_E.new_empty(num_tiles * splits, block_e, config.blocks["BLOCK_T"]) if splits > 1 else bias_E
+    parts = bias_E.new_empty(num_tiles * splits, config.blocks["BLOCK_T"], block_e) if splits > 1 else bias_E
     counters = counters_for(num_tiles, x_TD.device, counters) if splits > 1 else bias_E
     _choose_kernel[(num_tiles, splits)](
         x_TD,
@@ -177,20 +179,24 @@ def _choose_kernel(
     weight_ptrs = weight_ptr + experts[:, None] * D + inner[None, :]
     logits = tl.zeros((BLOCK_E, BLOCK_T), tl.float32)
     for step in range(STEPS):
-        is_inner = inner + step * BLOCK_K < D
-        weight = tl.load(weight_ptrs + step * BLOCK_K, mask=is_expert[:, None] & is_inner[None, :], other=0.0)
-        x = tl.load(x_ptrs + step * BLOCK_K, mask=is_token[None, :] & is_inner[:, None], other=0.0)
+        if D % (BLOCK_K * SPLITS) == 0 and BLOCK_E == E:
+            weight = tl.load(weight_ptrs + step * BLOCK_K)
+            x = tl.load(x_ptrs + step * BLOCK_K, mask=is_token[None, :], other=0.0)
+        else:
+            is_inner = inner + step * BLOCK_K < D
+            weight = tl.load(weight_ptrs + step * BLOCK_K, mask=is_expert[:, None] & is_inner[None, :], other=0.0)
+            x = tl.load(x_ptrs + step * BLOCK_K, mask=is_token[None, :] & is_inner[:, None], other=0.0)
         logits = tl.dot(weight, x, logits, input_precision="ieee")
     if SPLITS > 1:
         part_ptrs = part_ptr + places[:, None] * BLOCK_T + tl.arange(0, BLOCK_T)[None, :]
         first = tile * SPLITS * BLOCK_E * BLOCK_T
         tl.store(part_ptrs + first + split * BLOCK_E * BLOCK_T, logits)
         if is_last(counter_ptr + tile, SPLITS):
-            logits = tl.zeros((BLOCK_E, BLOCK_T), tl.float32)
-            for part in range(SPLITS):
-                logits += tl.load(part_ptrs + first + part * BLOCK_E * BLOCK_T, cache_modifier=".cg")
+            total = tl.zeros((BLOCK_E, BLOCK_T), tl.float32)
+            for part in tl.static_range(SPLITS):  # unrolled, so that several are on their way at once
+                total += tl.load(part_ptrs + first + part * BLOCK_E * BLOCK_T, cache_modifier=".cg")
             _choose(
-                tl.trans(logits), places, is_expert, experts, bias_ptr, id_ptr, weight_out_ptr, tokens, is_token,
+                tl.trans(total), places, is_expert, experts, bias_ptr, id_ptr, weight_out_ptr, tokens, is_token,
                 scaling, E, G, KEPT, K, SHARED, IS_NORMALISED, BLOCK_G, BLOCK_S, BLOCK_C, BLOCK_T,
             )  # fmt: skip
     else:

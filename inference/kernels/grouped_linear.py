@@ -26,7 +26,6 @@ from inference.kernels.expert_tiles import (
     used_tiles,
 )
 from inference.kernels.grouped_linear_few import down_few_tile, gate_up_few_tile
-from inference.kernels.grouped_linear_hopper import CONFIGS as HOPPER
 from inference.kernels.grouped_linear_hopper import TILE_ROWS, down_hopper, gate_up_hopper, is_wanted
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation
@@ -47,12 +46,10 @@ def _down_config(block_m: int, block_n: int, rest: int, num_warps: int, num_stag
 
 GATE_UP = (
     _gate_up_config(128, 32, 0, 16, 4),
-    *HOPPER,
     _gate_up_config(128, 32, 0, 16, 3),
 )
 DOWN = (
     _down_config(128, 256, 32, 16, 4),
-    *HOPPER,
     _down_config(64, 128, 32, 4, 3),
 )
 

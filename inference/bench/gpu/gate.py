@@ -13,7 +13,7 @@ from inference.kernels.gate import CONFIGS, FEW_CONFIGS, Choice, choose_experts,
 from inference.kernels.launch import BF16, Config
 
 CHOICE = Choice(num_groups=8, num_kept_groups=4, num_chosen=8, scaling=2.5, num_shared=1)
-SMALL_TOKENS, SMALL_HIDDEN = 37, 968
+SMALL_TOKENS, SMALL_HIDDEN = 37, 7168
 
 
 def small(device: torch.device) -> Problem:
@@ -52,5 +52,5 @@ def full(tokens: int, device: torch.device) -> Problem:
 
 CASES = (
     Case("gate, 4096 tokens", CONFIGS, small, partial(full, 4096), ceiling="bf16"),
-    Case("gate, batch 64", FEW_CONFIGS, small, partial(full, 64), ceiling="copy"),
+    Case("gate, batch 128", FEW_CONFIGS, small, partial(full, 128), ceiling="copy"),
 )
