@@ -26,14 +26,13 @@ from inference.kernels.expert_tiles import (
     used_tiles,
 )
 from inference.kernels.grouped_linear_few import down_few_tile, gate_up_few_tile
-from inference.kernels.grouped_linear_hopper import TILE_ROWS, down_hopper, gate_up_hopper, is_wanted
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation
 from inference.quantization import FP8_BLOCK, dequantize_blocks, quantize_groups
 
 
-def _gate_up_config(block_m: int, rest: int, pair: int, num_warps: int, num_stages: int) -> Config:
-    blocks = {"BLOCK_M": block_m, "BLOCK_K": 128, "REST": rest, "PAIR": pair}
+def _gate_up_config(block_m: int, rest: int, num_warps: int, num_stages: int) -> Config:
+    blocks = {"BLOCK_M": block_m, "BLOCK_K": 128, "REST": rest}
     return Config(blocks, num_warps=num_warps, num_stages=num_stages)
 
 
@@ -45,8 +44,8 @@ def _down_config(block_m: int, block_n: int, rest: int, num_warps: int, num_stag
 
 
 GATE_UP = (
-    _gate_up_config(128, 32, 0, 16, 4),
-    _gate_up_config(128, 32, 0, 16, 3),
+    _gate_up_config(128, 32, 16, 4),
+    _gate_up_config(128, 32, 16, 3),
 )
 DOWN = (
     _down_config(128, 256, 32, 16, 4),
@@ -55,15 +54,8 @@ DOWN = (
 
 
 def tile_rows(config: Config) -> int:
-    """Of the permutation that a configuration wants."""
-    return TILE_ROWS if "HOPPER" in config.blocks else config.blocks["BLOCK_M"]
-
-
-def stand_in(config: Config, plain: Config) -> Config:
-    """A plain configuration whose tiles hold those of one that the interpreter cannot run."""
-    if "HOPPER" not in config.blocks:
-        return config
-    return Config({**plain.blocks, "BLOCK_M": 256}, num_warps=plain.num_warps, num_stages=plain.num_stages)
+    """Of the permutation that a configuration wants; the served ones of both products want the same."""
+    return config.blocks["BLOCK_M"]
 
 
 def gate_up(
@@ -89,17 +81,12 @@ def gate_up(
     if out is None:
         out = x_TD.new_empty(num_rows, width), x_scale_TG.new_empty(num_rows, width // FP8_BLOCK)
     num_tiles = len(permutation.tile_MF)
-    if is_wanted(config):
-        gate_up_hopper(x_TD, x_scale_TG, weight_EFD, weight_scale_EHG, permutation, out, config)
-    elif num_tiles:
-        config = stand_in(config, GATE_UP[0])
+    if num_tiles:
         rows = weight_EFD.view(num_experts * 2 * width, hidden)
-        pairs = weight_EFD.view(num_experts * 2, width, hidden)
         _gate_up_kernel[(num_tiles * (width // FP8_BLOCK),)](
             x_TD,
             x_scale_TG,
             TensorDescriptor.from_tensor(rows, [FP8_BLOCK, config.blocks["BLOCK_K"]]),
-            TensorDescriptor.from_tensor(pairs, [2, FP8_BLOCK, config.blocks["BLOCK_K"]]),
             weight_scale_EHG,
             out[0],
             out[1],
@@ -130,10 +117,6 @@ def down(
     check_tiles(permutation, tile_rows(config))
     if out is None:
         out = torch.empty(len(h_RF), hidden, dtype=BF16, device=h_RF.device)
-    if is_wanted(config):
-        down_hopper(h_RF, h_scale_RH, weight_EDF, weight_scale_EGH, permutation, out, config)
-        return out
-    config = stand_in(config, DOWN[0])
     num_tiles, block_n = len(permutation.tile_MF), config.blocks["BLOCK_N"]
     if hidden % block_n:
         raise ValueError(f"hidden {hidden}: a multiple of {block_n} expected")
@@ -186,7 +169,6 @@ def _gate_up_kernel(
     x_ptr: tl.tensor,
     x_scale_ptr: tl.tensor,
     weight_desc: tl.tensor,
-    pair_desc: tl.tensor,
     weight_scale_ptr: tl.tensor,
     h_ptr: tl.tensor,
     h_scale_ptr: tl.tensor,
@@ -198,14 +180,13 @@ def _gate_up_kernel(
     BLOCK_M: tl.constexpr,
     BLOCK_K: tl.constexpr,
     REST: tl.constexpr,
-    PAIR: tl.constexpr,
 ) -> None:
     expert, start, end, column = find_tile(tile_ptr, F // 128, FIELDS)
     if expert >= 0:
         if end - start <= REST:
             gate_up_few_tile(
-                x_ptr, x_scale_ptr, weight_desc, pair_desc, weight_scale_ptr, h_ptr, h_scale_ptr, token_ptr,
-                expert, start, end, column, D, F, REST, BLOCK_K, PAIR,
+                x_ptr, x_scale_ptr, weight_desc, weight_scale_ptr, h_ptr, h_scale_ptr, token_ptr,
+                expert, start, end, column, D, F, REST, BLOCK_K,
             )  # fmt: skip
         else:
             _gate_up_tile(

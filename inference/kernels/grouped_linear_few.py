@@ -136,8 +136,8 @@ def _gate_up_few_kernel(
     expert, start, end, column = find_tile(tile_ptr, F // 128, FIELDS)
     if expert >= 0:
         gate_up_few_tile(
-            x_ptr, x_scale_ptr, weight_desc, weight_desc, weight_scale_ptr, h_ptr, h_scale_ptr, token_ptr,
-            expert, start, end, column, D, F, BLOCK_N, BLOCK_K, False,
+            x_ptr, x_scale_ptr, weight_desc, weight_scale_ptr, h_ptr, h_scale_ptr, token_ptr,
+            expert, start, end, column, D, F, BLOCK_N, BLOCK_K,
         )  # fmt: skip
 
 
@@ -146,7 +146,6 @@ def gate_up_few_tile(
     x_ptr: tl.tensor,
     x_scale_ptr: tl.tensor,
     weight_desc: tl.tensor,
-    pair_desc: tl.tensor,
     weight_scale_ptr: tl.tensor,
     h_ptr: tl.tensor,
     h_scale_ptr: tl.tensor,
@@ -159,9 +158,8 @@ def gate_up_few_tile(
     F: tl.constexpr,
     BLOCK_N: tl.constexpr,
     BLOCK_K: tl.constexpr,
-    PAIR: tl.constexpr,
 ) -> None:
-    """128 gate rows and the 128 up rows beside them: one group of the result. PAIR: as one product of 256 rows."""
+    """128 gate rows and the 128 up rows beside them: one group of the result."""
     H: tl.constexpr = F // 128
     G: tl.constexpr = D // BLOCK_K
     rows = start + tl.arange(0, BLOCK_N)
@@ -172,39 +170,25 @@ def gate_up_few_tile(
     x_scales = x_scale_ptr + tokens * G
     gate_scales = weight_scale_ptr + (expert.to(tl.int64) * (2 * H) + column) * G
     next_x_scale = tl.load(x_scales)
-    if PAIR:
-        scales = gate_scales + tl.arange(0, 256) // 128 * (H * G)
-        both = tl.zeros((256, BLOCK_N), tl.float32)
-        next_scale = tl.load(scales)
-        for k in range(G):
-            x_scale, scale = next_x_scale, next_scale
-            ahead = tl.minimum(k + 1, G - 1)
-            next_x_scale = tl.load(x_scales + ahead)
-            next_scale = tl.load(scales + ahead)
-            x = tl.load(x_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
-            weight = tl.reshape(pair_desc.load([expert * 2, column * 128, k * BLOCK_K]), (256, BLOCK_K))
-            both += tl.dot(weight, x) * (scale[:, None] * x_scale[None, :])
-        gate, up = tl.split(tl.permute(tl.reshape(both, (2, 128, BLOCK_N)), (2, 1, 0)))
-    else:
-        gate_row = expert * (2 * F) + column * 128
-        up_scales = gate_scales + H * G
-        gate = tl.zeros((128, BLOCK_N), tl.float32)
-        up = tl.zeros((128, BLOCK_N), tl.float32)
-        next_gate_scale = tl.load(gate_scales)
-        next_up_scale = tl.load(up_scales)
-        for k in range(G):
-            x_scale, gate_scale, up_scale = next_x_scale, next_gate_scale, next_up_scale
-            ahead = tl.minimum(k + 1, G - 1)
-            next_x_scale = tl.load(x_scales + ahead)
-            next_gate_scale = tl.load(gate_scales + ahead)
-            next_up_scale = tl.load(up_scales + ahead)
-            x = tl.load(x_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
-            gate_weight = weight_desc.load([gate_row, k * BLOCK_K])
-            up_weight = weight_desc.load([gate_row + F, k * BLOCK_K])
-            gate += tl.dot(gate_weight, x) * (x_scale * gate_scale)[None, :]
-            up += tl.dot(up_weight, x) * (x_scale * up_scale)[None, :]
-        gate = tl.trans(gate)
-        up = tl.trans(up)
+    gate_row = expert * (2 * F) + column * 128
+    up_scales = gate_scales + H * G
+    gate = tl.zeros((128, BLOCK_N), tl.float32)
+    up = tl.zeros((128, BLOCK_N), tl.float32)
+    next_gate_scale = tl.load(gate_scales)
+    next_up_scale = tl.load(up_scales)
+    for k in range(G):
+        x_scale, gate_scale, up_scale = next_x_scale, next_gate_scale, next_up_scale
+        ahead = tl.minimum(k + 1, G - 1)
+        next_x_scale = tl.load(x_scales + ahead)
+        next_gate_scale = tl.load(gate_scales + ahead)
+        next_up_scale = tl.load(up_scales + ahead)
+        x = tl.load(x_ptrs + k * BLOCK_K, mask=is_row[None, :], other=0.0)
+        gate_weight = weight_desc.load([gate_row, k * BLOCK_K])
+        up_weight = weight_desc.load([gate_row + F, k * BLOCK_K])
+        gate += tl.dot(gate_weight, x) * (x_scale * gate_scale)[None, :]
+        up += tl.dot(up_weight, x) * (x_scale * up_scale)[None, :]
+    gate = tl.trans(gate)
+    up = tl.trans(up)
     values, scale = quantize_group(gate * tl.sigmoid(gate) * up)
     columns = column * 128 + tl.arange(0, 128)
     tl.store(h_ptr + rows.to(tl.int64)[:, None] * F + columns[None, :], values, mask=is_row[:, None])

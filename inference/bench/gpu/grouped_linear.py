@@ -43,8 +43,8 @@ Down = Callable[..., Tensor]
 
 def permutations(ids_TK: Tensor, experts: int) -> Callable[[Config, str], Permutation]:
     """Made ready for every size of tile, since a configuration says how many rows it wants."""
-    made = {rows: plain_permute(ids_TK, experts, rows) for rows in (16, 32, 64, 128, 160)}
-    return lambda config, name: made[many.tile_rows(config) if name == "BLOCK_M" else config.blocks[name]]
+    made = {rows: plain_permute(ids_TK, experts, rows) for rows in (16, 32, 64, 128)}
+    return lambda config, name: made[config.blocks[name]]
 
 
 def small_choices(device: torch.device, tokens: int = SMALL_TOKENS) -> tuple[Tensor, int]:

@@ -10,18 +10,14 @@ from inference.bench.gpu.routed import (
     CHOSEN,
     EXPERTS,
     HIDDEN,
-    activations,
     choices,
     poison,
     replayed,
-    small_activations,
     small_generator,
 )
 from inference.kernels import combine as combining
-from inference.kernels import gather_rows as gathering
 from inference.kernels import permute as permuting
 from inference.kernels.combine import combine, plain_combine
-from inference.kernels.gather_rows import gather_rows, plain_gather_rows
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation, permute, plain_permute
 
@@ -57,30 +53,6 @@ def full_permute(device: torch.device) -> Problem:
     )
 
 
-def small_gather(device: torch.device) -> Problem:
-    ids_TK = torch.randint(-1, 5, (23, 2), generator=small_generator(), dtype=torch.int32).to(device)
-    permutation = plain_permute(ids_TK, 5, 16)
-    num_rows = int((ids_TK >= 0).sum())
-    x = small_activations(23, 1168, device)
-
-    def outputs(rows_RD: Tensor, scale_GR: Tensor) -> tuple[Tensor, ...]:
-        return rows_RD[:num_rows].float(), scale_GR[:, :num_rows]
-
-    return Problem(
-        lambda config: outputs(*gather_rows(*x, permutation, config=config)),
-        plain=lambda: outputs(*plain_gather_rows(*x, permutation)),
-    )
-
-
-def full_gather(device: torch.device) -> Problem:
-    permutation = plain_permute(choices(TOKENS, device), EXPERTS, TILE_ROWS)
-    x = activations(TOKENS, HIDDEN, device)
-    return Problem(
-        lambda config: gather_rows(*x, permutation, config=config),
-        num_bytes=x[0].numel() * (1 + CHOSEN),
-    )
-
-
 def small_combine(device: torch.device) -> Problem:
     generator = small_generator()
     rows_RD = torch.randn(60, 1032, generator=generator).to(device, BF16)
@@ -109,6 +81,5 @@ def full_combine(device: torch.device) -> Problem:
 
 CASES = (
     Case("permutation, 4096 tokens", permuting.CONFIGS, small_permute, full_permute, ceiling="copy"),
-    Case("rows in their experts' order, 4096 tokens", gathering.CONFIGS, small_gather, full_gather, ceiling="copy"),
     Case("sum of experts, 4096 tokens", combining.CONFIGS, small_combine, full_combine, ceiling="copy", goal=0.8),
 )
