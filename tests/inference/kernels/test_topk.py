@@ -10,7 +10,7 @@ from inference.model.indexer import select_topk
 CONFIG = Config({"PROGRAMS": 1, "maxnreg": 128}, num_warps=2)
 NAN, LOW = float("nan"), float("-inf")
 LENGTH = 5000  # longer than what is sampled, and than a buffer for 40 of them
-ROWS = {"by pieces": 2, "by rows": 5}  # the interpreter stands in for a card that holds 4 programs
+ROWS = {"by pieces": 2, "by rows": 3}  # the interpreter stands in for a card that holds 4 programs
 
 
 def kept(scores: torch.Tensor, k: int, start: int = 0, end: int | None = None) -> torch.Tensor:
