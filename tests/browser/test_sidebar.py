@@ -67,6 +67,8 @@ def test_menu_is_used_by_keyboard(chat: Chat, page: Page) -> None:
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("menuitem", name="Files")).to_be_focused()
     page.keyboard.press("ArrowDown")
+    expect(page.get_by_role("menuitem", name="Presets")).to_be_focused()
+    page.keyboard.press("ArrowDown")
     expect(page.get_by_role("menuitem", name="Archive")).to_be_focused()
     page.keyboard.press("ArrowDown")
     expect(page.get_by_role("menuitem", name="Usage")).to_be_focused()
