@@ -6,6 +6,7 @@ pids/              what the supervisor started, so that the next start can end w
 logs/              one file a process
 uploads/           whole files, named by their content (elsewhere with SONDE_STORAGE=s3)
 uploads-partial/   unfinished ones, named by their upload
+exports/           archives of what people own, made for them and kept a week
 postgres/ valkey/  the embedded services (postgres elsewhere when its account cannot reach this place)
 """
 

@@ -261,19 +261,3 @@ ROWS = (
     Row("try_engine", "GET", SITE_OWNER, 200),
     Row("try_engine", "POST", SITE_OWNER, 302, {"query": "tides"}),
 )
-
-# For programs: no session opens any of them, nor is one asked for. What a key opens: tests/chatapp/programs.
-PROGRAMS: Mapping[str, tuple[str, ...]] = {
-    "api_chat": ("POST", "GET"),
-    "api_stored": ("GET", "DELETE"),
-    "api_completions": ("POST",),
-    "api_embeddings": ("POST",),
-    "api_files": ("GET", "POST"),
-    "api_file": ("GET", "DELETE"),
-    "api_file_content": ("GET",),
-    "api_models": ("GET",),
-    "api_model": ("GET",),
-    "api_balance": ("GET",),
-    "api_balance_deepseek": ("GET",),
-    "api_unknown": ("GET", "POST", "PUT", "PATCH", "DELETE"),
-}

@@ -17,7 +17,8 @@ from django.urls import URLPattern, URLResolver, get_resolver, reverse
 from chatapp.accounts.models import User
 from tests.chatapp.everybody.contents import contents
 from tests.chatapp.everybody.people import ANONYMOUS, EVERYBODY, OWNER, READERS, SIGNED_IN, SUSPENDED
-from tests.chatapp.everybody.routes import PROGRAMS, ROWS, SIGN_IN, TUS, Row
+from tests.chatapp.everybody.programs import PROGRAMS
+from tests.chatapp.everybody.routes import ROWS, SIGN_IN, TUS, Row
 from tests.chatapp.everybody.things import SECRET, Things, make_things
 from tests.file_fixtures import stored_in
 from tests.site_fixtures import make_person
@@ -148,7 +149,7 @@ def test_javascript_is_told_nothing_of_what_is_not_shared(row: Row, things: Thin
             assert SECRET not in told(ask(browser_of(person, things), row, things, as_page=False)), person
 
 
-@pytest.mark.parametrize("name", PROGRAMS)
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
 def test_no_session_opens_a_route_of_programs(name: str, things: Things) -> None:
     for method in PROGRAMS[name]:
         for person in EVERYBODY:
