@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import UUID
 
@@ -124,9 +125,10 @@ def _each(found: QuerySet[Archive], act: Callable[[Archive], None]) -> int:
 
 
 def _remove(archive: Archive) -> None:
-    """The row first: nobody is led to bytes that are gone."""
-    Archive.objects.filter(pk=archive.pk).delete()
-    storages["exports"].delete(archive.key)
+    """The bytes go when it is certain that the row has: nobody is led to what is not there."""
+    with transaction.atomic():
+        Archive.objects.filter(pk=archive.pk).delete()
+        transaction.on_commit(partial(storages["exports"].delete, archive.key))
 
 
 def _held(archive: Archive) -> QuerySet[Archive]:

@@ -3,6 +3,7 @@
 import json
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from zipfile import ZipFile
 
 import pytest
@@ -142,20 +143,26 @@ def test_full_disk_fails_the_archive_and_leaves_nothing(
     assert archive.state == "failed" and files_below(file_store) == []
 
 
-def test_expired_archive_is_gone_with_its_bytes(member: User, file_store: Path) -> None:
+def test_expired_archive_is_gone_with_its_bytes(
+    member: User, file_store: Path, django_capture_on_commit_callbacks: Any
+) -> None:
     archive = archives.ask(member)
     make_archive(str(archive.pk))
     remove_expired_archives()
     assert storages["exports"].exists(archive.key)
     Archive.objects.update(expires_at=Now())
-    remove_expired_archives()
+    with django_capture_on_commit_callbacks(execute=True):
+        remove_expired_archives()
     assert not Archive.objects.exists() and not storages["exports"].exists(archive.key)
 
 
-def test_archives_go_with_the_person(member: User, outsider: User, file_store: Path) -> None:
+def test_archives_go_with_the_person(
+    member: User, outsider: User, file_store: Path, django_capture_on_commit_callbacks: Any
+) -> None:
     archive = archives.ask(member)
     make_archive(str(archive.pk))
-    belongings.hand_over(member, outsider)
+    with django_capture_on_commit_callbacks(execute=True):
+        belongings.hand_over(member, outsider)
     assert not Archive.objects.exists() and not storages["exports"].exists(archive.key)
 
 
