@@ -1,6 +1,8 @@
 """The walls of docs/architecture.md, "Who must not know whom", held by reading every import in the tree."""
 
 import ast
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -134,3 +136,12 @@ AGREED = """
 
 def test_top_level_is_the_agreed_one() -> None:
     assert set(AGREED) <= {path.name for path in ROOT.iterdir()}
+
+
+def test_serving_from_a_cpu_loads_no_triton() -> None:
+    modules = "inference.serve, inference.engine, inference.model, inference.server.app, inference.followers"
+    code = f"import sys, {modules}; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    loaded = run.stdout.split()
+    assert "inference.serve" in loaded
+    assert not [name for name in loaded if name.split(".")[0] == "triton" or name.startswith("inference.kernels")]
