@@ -15,7 +15,8 @@ from uploads.document import Block, Event, Progress, Source, Started, Unparsable
 from uploads.parsers.layout import Line, Paragraph, paragraphs
 from uploads.parsers.outline import Outline
 from uploads.parsers.pdf_page import Page
-from uploads.parsers.reading import Reader, TooSlow, is_blank, reader_for
+from uploads.parsers.reading import Reader, is_blank, reader_for
+from uploads.parsers.too_slow import TooSlow
 from uploads.place import Place
 
 # Fewer letters than this, and a page that is not blank is read as a picture.

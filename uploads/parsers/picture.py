@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from PIL import Image, UnidentifiedImageError
 
 from uploads.document import Block, Event, Progress, Source, Started, Unparsable, Unreadable
-from uploads.parsers.reading import TooSlow, is_blank, prepared, reader_for
+from uploads.parsers.reading import is_blank, prepared, reader_for
+from uploads.parsers.too_slow import TooSlow
 
 
 def parse(source: Source) -> Iterator[Event]:

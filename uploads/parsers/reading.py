@@ -17,10 +17,6 @@ LARGE_SIDE = 4400
 BLANK_CONTRAST = 24
 
 
-class TooSlow(Exception):
-    """The page took more than Limits.page_seconds."""
-
-
 class Reader(Protocol):
     def read(self, image: Image.Image) -> list[Paragraph]:
         """The paragraphs in an image, in reading order, boxes in fractions of it. Raises TooSlow."""

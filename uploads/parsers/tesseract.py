@@ -20,7 +20,7 @@ from math import ceil
 from PIL import Image
 
 from uploads.parsers.layout import Line, Paragraph, paragraphs_by_pitch, union
-from uploads.parsers.reading import TooSlow
+from uploads.parsers.too_slow import TooSlow
 from uploads.place import Box
 
 PROGRAM = "tesseract"
