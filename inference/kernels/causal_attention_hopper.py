@@ -22,6 +22,8 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 
 from inference.kernels.launch import INTERPRETED, Config, num_multiprocessors
 
+all_meet = getattr(gl, "barrier", None) or gl.thread_barrier  # its name until Triton 3.6
+
 NOPE, ROTARY, VALUE = 128, 64, 128  # what the registers and the shared memory are cut for
 BLOCK = 128  # rows of a program, and keys of a step
 LN_2 = 0.6931471805599453
@@ -197,7 +199,7 @@ def _average(shared: gl.tuple, barriers: gl.tuple, weight: gl.tensor, acc: gl.te
 
 @gluon.jit
 def _release(barrier: gl.tensor) -> None:
-    gl.thread_barrier()
+    all_meet()
     mbarrier.arrive(barrier)
 
 
@@ -379,7 +381,7 @@ def _attend_causally(
         mbarrier.init(keys_empty.index(stage), count=2)
         mbarrier.init(values_empty.index(stage), count=2)
         mbarrier.init(turn.index(stage), count=1)
-    gl.thread_barrier()
+    all_meet()
     pointers = (query_ptr, key_ptr, rotary_ptr, value_ptr)
     strides = (
         query_stride,

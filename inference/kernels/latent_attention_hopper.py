@@ -28,6 +28,8 @@ from triton.experimental.gluon.language.nvidia.hopper import (
 from inference.kernels.latent_attention import LN_2, Shape, join_parts, num_parts
 from inference.kernels.launch import INTERPRETED, Config
 
+all_meet = getattr(gl, "barrier", None) or gl.thread_barrier  # its name until Triton 3.6
+
 RANK, ROTARY = 512, 64  # what the registers and the shared memory are cut for
 PAIR = 128  # tokens that are taken together
 CONFIG = Config({"HOPPER": 1}, num_warps=4, num_stages=2)
@@ -233,7 +235,7 @@ def _narrow(values: gl.tensor) -> gl.tensor:
 @gluon.jit
 def _publish(barrier: gl.tensor) -> None:
     fence_async_shared()
-    gl.thread_barrier()
+    all_meet()
     mbarrier.arrive(barrier)
 
 
@@ -362,7 +364,7 @@ def _fade(acc: gl.tensor, fade: gl.tensor) -> gl.tensor:
 
 @gluon.jit
 def _release(barrier: gl.tensor) -> None:
-    gl.thread_barrier()
+    all_meet()
     mbarrier.arrive(barrier)
 
 
@@ -532,7 +534,7 @@ def _load_queries(query: gl.tensor, num_heads: gl.tensor, queries: gl.tuple, FP8
         async_copy.async_copy_global_to_shared(query_rotary.index(0), place + 512 + narrow, mask=is_head)
         async_copy.wait_group(0)
     fence_async_shared()
-    gl.thread_barrier()
+    all_meet()
 
 
 @gluon.jit
