@@ -16,7 +16,7 @@ from inference.kernels.expert_tiles import dequantize_groups
 from inference.kernels.fp8_linear import few_config, fp8_linear, plain_fp8_linear
 from inference.kernels.gate import Choice, choose_experts
 from inference.kernels.grouped_linear import down, gate_up
-from inference.kernels.grouped_linear_bf16 import down_bf16, gate_up_bf16
+from inference.kernels.grouped_linear_bf16 import GATE_UP, down_bf16, gate_up_bf16
 from inference.kernels.grouped_linear_few import down_few, gate_up_few
 from inference.kernels.permute import permute
 from inference.quantization import dequantize_blocks, quantize_groups
@@ -73,7 +73,7 @@ def test_a_row_that_stands_for_nobody_changes_nothing() -> None:
     up_EFD, out_EDF = (small_weights(EXPERTS + 1, *shape, CPU)[0].float() for shape in ((256, 256), (256, 128)))
 
     def layer(ids_TK: Tensor) -> Tensor:
-        permutation = permute(ids_TK, EXPERTS + 1, 64)
+        permutation = permute(ids_TK, EXPERTS + 1, GATE_UP[0].blocks["BLOCK_M"])
         h_RF = gate_up_bf16(x_TD, up_EFD, permutation)
         return combine(down_bf16(h_RF, out_EDF, permutation), permutation.row_TK, weights_TK)
 
