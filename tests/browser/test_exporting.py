@@ -1,5 +1,7 @@
 """A chat on paper, and the archive, in a browser's hands."""
 
+from zipfile import ZipFile
+
 import pypdfium2
 from playwright.sync_api import Page, expect
 
@@ -39,8 +41,14 @@ def test_pdf_holds_the_whole_chat_in_every_script(page: Page, person: Person, mo
     document[0].render(scale=1).to_pil().save(SCREENSHOTS / "export-page-1.png")
 
 
-def test_archive_is_asked_for_and_waits_for_its_worker(page: Page, person: Person, model: object) -> None:
+def test_archive_is_made_by_a_worker_and_taken_home(page: Page, person: Person, reading: object) -> None:
     page.goto("/account/archives")
     page.get_by_role("button", name="Make an archive").click()
-    expect(page.get_by_text("Waiting for a worker…")).to_be_visible()
+    expect(page.locator("[data-archive]")).to_be_visible()
+    download = page.get_by_role("link", name="Download")
+    expect(download).to_be_visible(timeout=30_000)  # the page asks again by itself
     page.screenshot(path=SCREENSHOTS / "export-archives.png")
+    with page.expect_download() as taken:
+        download.click()
+    with ZipFile(taken.value.path()) as archive:
+        assert archive.testzip() is None and archive.namelist()
