@@ -1,12 +1,14 @@
 """What a right of the team looks like: a principal and how much. Each kind of thing has a table of its own."""
 
 from typing import TypeVar
+from uuid import UUID
 
 from django.conf import settings
 from django.db import models
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, Q, QuerySet
 
 from chatapp.accounts.models import Role, User
+from chatapp.errors import NotFound
 
 
 class Access(models.TextChoices):
@@ -27,6 +29,7 @@ class TeamGrant(models.Model):
 
 
 G = TypeVar("G", bound=TeamGrant)
+M = TypeVar("M", bound=models.Model)
 
 
 def granted(grants: QuerySet[G], viewer: User, access: Access) -> QuerySet[G]:
@@ -36,6 +39,24 @@ def granted(grants: QuerySet[G], viewer: User, access: Access) -> QuerySet[G]:
         principal |= Q(everyone=True)
     enough = [Access.WRITE] if access == Access.WRITE else [Access.READ, Access.WRITE]
     return grants.filter(principal, access__in=enough)
+
+
+def open_to(things: QuerySet[M], grants: QuerySet[G], viewer: User, access: Access) -> QuerySet[M]:
+    """Those of the things that the viewer owns, or that `grants`, tied to each by an OuterRef, give them so far.
+
+    Inactive people have no rights at all.
+    """
+    if not viewer.is_active:
+        return things.none()
+    return things.filter(Q(owner=viewer) | Exists(granted(grants, viewer, access)))
+
+
+def one(found: QuerySet[M], pk: UUID) -> M:
+    """Of those that somebody may see. Raises NotFound: what is not theirs is not there."""
+    thing = found.filter(pk=pk).first()
+    if thing is None:
+        raise NotFound
+    return thing
 
 
 def one_principal(name: str) -> models.CheckConstraint:

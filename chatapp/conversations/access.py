@@ -6,10 +6,10 @@ everyone; guests are not of the team, so `everyone` leaves them out. Inactive pe
 
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet
 from django.db.models.functions import Now
 
-from chatapp.accounts.grants import Access, granted
+from chatapp.accounts.grants import Access, open_to
 from chatapp.accounts.models import User
 from chatapp.conversations.models import Conversation, Grant
 
@@ -18,13 +18,8 @@ def allowed(viewer: User, access: Access = Access.READ) -> QuerySet[Conversation
     """The conversations that the viewer may use so. Deleted ones are nobody's, until they are restored; temporary ones
     that have run out, for good.
     """
-    if not viewer.is_active:
-        return Conversation.objects.none()
-    return Conversation.objects.filter(
-        Q(owner=viewer) | Exists(granted(Grant.objects.filter(conversation=OuterRef("pk")), viewer, access)),
-        Q(expires_at=None) | Q(expires_at__gt=Now()),
-        deleted_at=None,
-    )
+    kept = Conversation.objects.filter(Q(expires_at=None) | Q(expires_at__gt=Now()), deleted_at=None)
+    return open_to(kept, Grant.objects.filter(conversation=OuterRef("pk")), viewer, access)
 
 
 def owned(viewer: User) -> QuerySet[Conversation]:

@@ -16,8 +16,8 @@ from django.db.models.functions import Now
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from chatapp.accounts.grants import one
 from chatapp.accounts.models import User
-from chatapp.errors import NotFound
 from chatapp.exports.models import Archive
 
 logger = logging.getLogger(__name__)
@@ -41,10 +41,7 @@ def archives(viewer: User) -> QuerySet[Archive]:
 
 def get_archive(viewer: User, archive_id: UUID) -> Archive:
     """Raises NotFound."""
-    archive = archives(viewer).filter(pk=archive_id).first()
-    if archive is None:
-        raise NotFound
-    return archive
+    return one(archives(viewer), archive_id)
 
 
 def ask(viewer: User) -> Archive:

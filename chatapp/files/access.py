@@ -10,10 +10,9 @@ from uuid import UUID
 
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
-from chatapp.accounts.grants import Access, granted
+from chatapp.accounts.grants import Access, one, open_to
 from chatapp.accounts.models import User
 from chatapp.conversations.access import allowed
-from chatapp.errors import NotFound
 from chatapp.files.models import Attachment, Collection, CollectionFile, CollectionGrant
 from uploads.models import Upload
 
@@ -28,41 +27,29 @@ def readable(viewer: User) -> QuerySet[Upload]:
 
 def collections(viewer: User, access: Access = Access.READ) -> QuerySet[Collection]:
     """The collections that the viewer may use so."""
-    if not viewer.is_active:
-        return Collection.objects.none()
     grants = CollectionGrant.objects.filter(collection=OuterRef("pk"))
-    return Collection.objects.filter(Q(owner=viewer) | Exists(granted(grants, viewer, access)))
+    return open_to(Collection.objects.all(), grants, viewer, access)
 
 
 def get_upload(viewer: User, upload_id: UUID) -> Upload:
     """One that the viewer may read. Raises NotFound."""
-    return _one(readable(viewer), upload_id)
+    return one(_with_reading(readable(viewer)), upload_id)
 
 
 def get_own(viewer: User, upload_id: UUID) -> Upload:
     """One that is the viewer's to send, retry, cancel and remove. Raises NotFound."""
-    return _one(readable(viewer).filter(owner=viewer), upload_id)
+    return one(_with_reading(readable(viewer).filter(owner=viewer)), upload_id)
 
 
 def get_collection(viewer: User, collection_id: UUID, access: Access = Access.READ) -> Collection:
     """Raises NotFound."""
-    return _one_collection(collections(viewer, access), collection_id)
+    return one(collections(viewer, access), collection_id)
 
 
 def get_own_collection(viewer: User, collection_id: UUID) -> Collection:
     """One that is the viewer's to share and to delete. Raises NotFound."""
-    return _one_collection(collections(viewer).filter(owner=viewer), collection_id)
+    return one(collections(viewer).filter(owner=viewer), collection_id)
 
 
-def _one(uploads: QuerySet[Upload], upload_id: UUID) -> Upload:
-    upload = uploads.select_related("blob", "reading").filter(pk=upload_id).first()
-    if upload is None:
-        raise NotFound
-    return upload
-
-
-def _one_collection(found: QuerySet[Collection], collection_id: UUID) -> Collection:
-    collection = found.filter(pk=collection_id).first()
-    if collection is None:
-        raise NotFound
-    return collection
+def _with_reading(uploads: QuerySet[Upload]) -> QuerySet[Upload]:
+    return uploads.select_related("blob", "reading")

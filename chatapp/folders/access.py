@@ -7,34 +7,23 @@ collection: those have rights of their own.
 
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, QuerySet
 
-from chatapp.accounts.grants import Access, granted
+from chatapp.accounts.grants import Access, one, open_to
 from chatapp.accounts.models import User
-from chatapp.errors import NotFound
 from chatapp.folders.models import Folder, FolderGrant
 
 
 def folders(viewer: User, access: Access = Access.READ) -> QuerySet[Folder]:
     """The folders that the viewer may use so."""
-    if not viewer.is_active:
-        return Folder.objects.none()
-    grants = FolderGrant.objects.filter(folder=OuterRef("pk"))
-    return Folder.objects.filter(Q(owner=viewer) | Exists(granted(grants, viewer, access)))
+    return open_to(Folder.objects.all(), FolderGrant.objects.filter(folder=OuterRef("pk")), viewer, access)
 
 
 def get_folder(viewer: User, folder_id: UUID, access: Access = Access.READ) -> Folder:
     """Raises NotFound."""
-    return _one(folders(viewer, access), folder_id)
+    return one(folders(viewer, access), folder_id)
 
 
 def get_own_folder(viewer: User, folder_id: UUID) -> Folder:
     """One that is the viewer's to share and to delete. Raises NotFound."""
-    return _one(folders(viewer).filter(owner=viewer), folder_id)
-
-
-def _one(found: QuerySet[Folder], folder_id: UUID) -> Folder:
-    folder = found.filter(pk=folder_id).first()
-    if folder is None:
-        raise NotFound
-    return folder
+    return one(folders(viewer).filter(owner=viewer), folder_id)

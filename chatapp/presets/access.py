@@ -4,30 +4,26 @@ or write (also change it). A collection that it asks has rights of its own.
 
 from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import OuterRef, QuerySet
 
-from chatapp.accounts.grants import Access, granted
+from chatapp.accounts.grants import Access, one, open_to
 from chatapp.accounts.models import User
-from chatapp.errors import NotFound
 from chatapp.presets.models import Preset, PresetGrant
 
 
 def presets(viewer: User, access: Access = Access.READ) -> QuerySet[Preset]:
     """The presets that the viewer may use so."""
-    if not viewer.is_active:
-        return Preset.objects.none()
-    grants = PresetGrant.objects.filter(preset=OuterRef("pk"))
-    return Preset.objects.filter(Q(owner=viewer) | Exists(granted(grants, viewer, access)))
+    return open_to(Preset.objects.all(), PresetGrant.objects.filter(preset=OuterRef("pk")), viewer, access)
 
 
 def get_preset(viewer: User, preset_id: UUID, access: Access = Access.READ) -> Preset:
     """Raises NotFound."""
-    return _one(presets(viewer, access), preset_id)
+    return one(presets(viewer, access), preset_id)
 
 
 def get_own_preset(viewer: User, preset_id: UUID) -> Preset:
     """One that is the viewer's to share and to delete. Raises NotFound."""
-    return _one(presets(viewer).filter(owner=viewer), preset_id)
+    return one(presets(viewer).filter(owner=viewer), preset_id)
 
 
 def preset_for(preset_id: UUID | None, asker: User | None) -> Preset | None:
@@ -35,10 +31,3 @@ def preset_for(preset_id: UUID | None, asker: User | None) -> Preset | None:
     if preset_id is None or asker is None:
         return None
     return presets(asker).filter(pk=preset_id).first()
-
-
-def _one(found: QuerySet[Preset], preset_id: UUID) -> Preset:
-    preset = found.filter(pk=preset_id).first()
-    if preset is None:
-        raise NotFound
-    return preset
