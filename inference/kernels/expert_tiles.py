@@ -5,10 +5,14 @@ Legend: as in grouped_linear.py.
 
 from __future__ import annotations
 
+from typing import Any
+
 import triton
 import triton.language as tl
 from torch import Tensor
+from triton.tools.tensor_descriptor import TensorDescriptor
 
+from inference.kernels.launch import Config
 from inference.kernels.permute import Permutation
 from inference.quantization import FP8, FP8_BLOCK
 
@@ -38,6 +42,46 @@ def check_sizes(hidden: int, width: int) -> None:
 def check_tiles(permutation: Permutation, tile_rows: int) -> None:
     if permutation.tile_rows != tile_rows:
         raise ValueError(f"tiles of {permutation.tile_rows} rows: {tile_rows} expected, as the kernel is cut")
+
+
+def launch_gate_up(
+    kernel: Any,
+    tile_rows: int,
+    x_TD: Tensor,
+    x_scale_TG: Tensor,
+    weight_EFD: Tensor,
+    weight_scale_EHG: Tensor,
+    permutation: Permutation,
+    out: tuple[Tensor, Tensor] | None,
+    config: Config,
+) -> tuple[Tensor, Tensor]:
+    """See grouped_linear.gate_up; `tile_rows` is how the kernel is cut."""
+    num_experts, width, hidden = weight_EFD.shape
+    width //= 2
+    check_products(x_TD, x_scale_TG, weight_EFD, weight_scale_EHG)
+    check_tiles(permutation, tile_rows)
+    check_sizes(hidden, width)
+    num_rows = permutation.row_TK.numel()
+    if out is None:
+        out = x_TD.new_empty(num_rows, width), x_scale_TG.new_empty(num_rows, width // FP8_BLOCK)
+    num_tiles = len(permutation.tile_MF)
+    if num_tiles:
+        rows = weight_EFD.view(num_experts * 2 * width, hidden)
+        kernel[(num_tiles * (width // FP8_BLOCK),)](
+            x_TD,
+            x_scale_TG,
+            TensorDescriptor.from_tensor(rows, [FP8_BLOCK, config.blocks["BLOCK_K"]]),
+            weight_scale_EHG,
+            out[0],
+            out[1],
+            permutation.token_R,
+            permutation.tile_MF,
+            D=hidden,
+            F=width,
+            FIELDS=permutation.tile_MF.shape[1],
+            **config.options,
+        )
+    return out
 
 
 def dequantize_groups(x: Tensor, scale: Tensor) -> Tensor:

@@ -23,6 +23,7 @@ from inference.kernels.expert_tiles import (
     check_tiles,
     dequantize_groups,
     find_tile,
+    launch_gate_up,
     used_tiles,
 )
 from inference.kernels.grouped_linear_few import down_few_tile, gate_up_few_tile
@@ -53,11 +54,6 @@ DOWN = (
 )
 
 
-def tile_rows(config: Config) -> int:
-    """Of the permutation that a configuration wants; the served ones of both products want the same."""
-    return config.blocks["BLOCK_M"]
-
-
 def gate_up(
     x_TD: Tensor,
     x_scale_TG: Tensor,
@@ -72,32 +68,10 @@ def gate_up(
 
     An expert's weight holds F gate rows, then F up rows: weight_EFD (E, 2F, D), weight_scale_EHG (E, 2H, G).
     """
-    num_experts, width, hidden = weight_EFD.shape
-    width //= 2
-    check_products(x_TD, x_scale_TG, weight_EFD, weight_scale_EHG)
-    check_tiles(permutation, tile_rows(config))
-    check_sizes(hidden, width)
-    num_rows = permutation.row_TK.numel()
-    if out is None:
-        out = x_TD.new_empty(num_rows, width), x_scale_TG.new_empty(num_rows, width // FP8_BLOCK)
-    num_tiles = len(permutation.tile_MF)
-    if num_tiles:
-        rows = weight_EFD.view(num_experts * 2 * width, hidden)
-        _gate_up_kernel[(num_tiles * (width // FP8_BLOCK),)](
-            x_TD,
-            x_scale_TG,
-            TensorDescriptor.from_tensor(rows, [FP8_BLOCK, config.blocks["BLOCK_K"]]),
-            weight_scale_EHG,
-            out[0],
-            out[1],
-            permutation.token_R,
-            permutation.tile_MF,
-            D=hidden,
-            F=width,
-            FIELDS=permutation.tile_MF.shape[1],
-            **config.options,
-        )
-    return out
+    rows = config.blocks["BLOCK_M"]
+    return launch_gate_up(
+        _gate_up_kernel, rows, x_TD, x_scale_TG, weight_EFD, weight_scale_EHG, permutation, out, config
+    )
 
 
 def down(
@@ -114,7 +88,7 @@ def down(
     num_experts, hidden, width = weight_EDF.shape
     check_sizes(hidden, width)
     check_products(h_RF, h_scale_RH, weight_EDF, weight_scale_EGH)
-    check_tiles(permutation, tile_rows(config))
+    check_tiles(permutation, config.blocks["BLOCK_M"])
     if out is None:
         out = torch.empty(len(h_RF), hidden, dtype=BF16, device=h_RF.device)
     num_tiles, block_n = len(permutation.tile_MF), config.blocks["BLOCK_N"]

@@ -14,10 +14,9 @@ from torch import Tensor
 from triton.tools.tensor_descriptor import TensorDescriptor
 
 from inference.kernels.e4m3 import quantize_group
-from inference.kernels.expert_tiles import check_products, check_sizes, check_tiles, find_tile
+from inference.kernels.expert_tiles import check_products, check_sizes, check_tiles, find_tile, launch_gate_up
 from inference.kernels.launch import BF16, Config
 from inference.kernels.permute import Permutation
-from inference.quantization import FP8_BLOCK
 
 
 def _gate_up_config(block_n: int, num_warps: int, num_stages: int) -> Config:
@@ -54,32 +53,10 @@ def gate_up_few(
     config: Config = GATE_UP[0],
 ) -> tuple[Tensor, Tensor]:
     """As `gate_up`."""
-    num_experts, width, hidden = weight_EFD.shape
-    width //= 2
-    check_products(x_TD, x_scale_TG, weight_EFD, weight_scale_EHG)
-    check_tiles(permutation, config.blocks["BLOCK_N"])
-    check_sizes(hidden, width)
-    num_rows = permutation.row_TK.numel()
-    if out is None:
-        out = x_TD.new_empty(num_rows, width), x_scale_TG.new_empty(num_rows, width // FP8_BLOCK)
-    num_tiles = len(permutation.tile_MF)
-    if num_tiles:
-        rows = weight_EFD.view(num_experts * 2 * width, hidden)
-        _gate_up_few_kernel[(num_tiles * (width // FP8_BLOCK),)](
-            x_TD,
-            x_scale_TG,
-            TensorDescriptor.from_tensor(rows, [FP8_BLOCK, config.blocks["BLOCK_K"]]),
-            weight_scale_EHG,
-            out[0],
-            out[1],
-            permutation.token_R,
-            permutation.tile_MF,
-            D=hidden,
-            F=width,
-            FIELDS=permutation.tile_MF.shape[1],
-            **config.options,
-        )
-    return out
+    rows = config.blocks["BLOCK_N"]
+    return launch_gate_up(
+        _gate_up_few_kernel, rows, x_TD, x_scale_TG, weight_EFD, weight_scale_EHG, permutation, out, config
+    )
 
 
 def down_few(

@@ -114,10 +114,7 @@ def launch(
     num_tokens = max(1, num_tokens)
     block_tokens = config.blocks.get("BLOCK_N", 32)
     parts = config.blocks.get("PARTS") or num_parts(shape, num_tokens, block_tokens, query_THX.device)
-    outs, lses = out_THR, lse_TH
-    if parts > 1:
-        outs = out_THR.new_empty(shape.num_rows, parts, *out_THR.shape[1:], dtype=torch.float32)
-        lses = out_THR.new_empty(shape.num_rows, parts, shape.num_heads, dtype=torch.float32)
+    outs, lses = room_for_parts(parts, out_THR, lse_TH)
     _attend_part[(shape.num_rows * parts * shape.programs_per_row,)](
         query_THX,
         pages,
@@ -145,6 +142,15 @@ def launch(
     )
     if parts > 1:
         join_parts(outs, lses, out_THR, lse_TH)
+
+
+def room_for_parts(parts: int, out_THR: Tensor, lse_TH: Tensor) -> tuple[Tensor, Tensor]:
+    """Where parts write: fp32 (T, D, H, R) and (T, D, H); one part writes what is asked for."""
+    if parts == 1:
+        return out_THR, lse_TH
+    num_rows, num_heads, rank = out_THR.shape
+    outs_TDHR = out_THR.new_empty(num_rows, parts, num_heads, rank, dtype=torch.float32)
+    return outs_TDHR, outs_TDHR.new_empty(num_rows, parts, num_heads)
 
 
 def join_parts(outs_TDHR: Tensor, lses_TDH: Tensor, out_THR: Tensor, lse_TH: Tensor) -> None:

@@ -25,7 +25,7 @@ from triton.experimental.gluon.language.nvidia.hopper import (
     warpgroup_mma_wait,
 )
 
-from inference.kernels.latent_attention import LN_2, Shape, join_parts, num_parts
+from inference.kernels.latent_attention import LN_2, Shape, join_parts, num_parts, room_for_parts
 from inference.kernels.launch import INTERPRETED, Config
 
 all_meet = getattr(gl, "barrier", None) or gl.thread_barrier  # its name until Triton 3.6
@@ -76,10 +76,7 @@ def launch(
         raise ValueError(f"{len(pages)} slots of FP8: {4 * 2**31 // pages.shape[1]} at most")
     num_tokens = max(1, num_tokens)
     parts = config.blocks.get("PARTS") or num_parts(shape, num_tokens, PAIR, query_THX.device)
-    outs, lses = out_THR, lse_TH
-    if parts > 1:
-        outs = out_THR.new_empty(shape.num_rows, parts, *out_THR.shape[1:], dtype=torch.float32)
-        lses = out_THR.new_empty(shape.num_rows, parts, shape.num_heads, dtype=torch.float32)
+    outs, lses = room_for_parts(parts, out_THR, lse_TH)
     _attend_part[(shape.num_rows * parts * shape.programs_per_row,)](
         query_THX,
         pages,

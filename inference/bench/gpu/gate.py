@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
-from inference.bench.gpu.routed import EXPERTS, HIDDEN, replayed, small_generator
+from inference.bench.gpu.routed import EXPERTS, HIDDEN, small_generator
+from inference.bench.gpu.timing import replayed
 from inference.kernels.gate import CONFIGS, FEW_CONFIGS, Choice, choose_experts, plain_choose_experts
 from inference.kernels.launch import BF16, Config
 

@@ -17,12 +17,12 @@ from inference.bench.gpu.routed import (
     activations,
     choices,
     poison,
-    replayed,
     small_activations,
     small_generator,
     small_weights,
     weights,
 )
+from inference.bench.gpu.timing import replayed
 from inference.kernels import grouped_linear as many
 from inference.kernels import grouped_linear_few as few
 from inference.kernels.expert_tiles import dequantize_groups

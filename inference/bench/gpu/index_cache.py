@@ -7,7 +7,7 @@ from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
 from inference.bench.gpu.rope_cache import turns
-from inference.bench.gpu.routed import replayed
+from inference.bench.gpu.timing import replayed
 from inference.kernels.index_cache import (
     KEY_CONFIGS,
     QUERY_CONFIGS,

@@ -28,7 +28,7 @@ from inference.kernels.combine import combine
 from inference.kernels.dense_attention import attend_pages
 from inference.kernels.fp8_linear import fp8_linear
 from inference.kernels.gate import Choice, choose_experts
-from inference.kernels.grouped_linear import GATE_UP, down, gate_up, tile_rows
+from inference.kernels.grouped_linear import GATE_UP, down, gate_up
 from inference.kernels.grouped_linear_few import GATE_UP as GATE_UP_FEW
 from inference.kernels.grouped_linear_few import down_few, gate_up_few
 from inference.kernels.index_cache import index_queries, write_index_keys
@@ -95,7 +95,7 @@ class Experts:
             ids_TK = self._share(len(normed_TD))
         num_all = self._num_own + SHARED
         is_few = ids_TK.numel() <= FEW_ROWS_AN_EXPERT * num_all
-        order = permute(ids_TK, num_all, GATE_UP_FEW[0].blocks["BLOCK_N"] if is_few else tile_rows(GATE_UP[0]))
+        order = permute(ids_TK, num_all, GATE_UP_FEW[0].blocks["BLOCK_N"] if is_few else GATE_UP[0].blocks["BLOCK_M"])
         first, second = (gate_up_few, down_few) if is_few else (gate_up, down)
         h = first(*x, self._up.values, self._up.scales, order)
         rows_RD = second(*h, self._down.values, self._down.scales, order)

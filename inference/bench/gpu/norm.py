@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
-from inference.bench.gpu.routed import replayed
+from inference.bench.gpu.timing import replayed
 from inference.kernels.launch import BF16, Config
 from inference.kernels.norm import CONFIGS, plain_rms_norm, plain_rms_norm_fp8, rms_norm, rms_norm_fp8
 

@@ -12,9 +12,9 @@ from inference.bench.gpu.routed import (
     HIDDEN,
     choices,
     poison,
-    replayed,
     small_generator,
 )
+from inference.bench.gpu.timing import replayed
 from inference.kernels import combine as combining
 from inference.kernels import permute as permuting
 from inference.kernels.combine import combine, plain_combine

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
-from inference.bench.gpu.routed import replayed
+from inference.bench.gpu.timing import replayed
 from inference.kernels.launch import BF16, Config
 from inference.kernels.quantize import CONFIGS, plain_quantize, quantize
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
-from inference.bench.gpu.routed import replayed
+from inference.bench.gpu.timing import replayed
 from inference.kernels.launch import BF16, Config
 from inference.kernels.rope_cache import CONFIGS, plain_rotate, plain_write, rotate_and_write
 from inference.quantization import FP8, FP8_BLOCK

@@ -5,13 +5,9 @@ Legend: as in inference/kernels/grouped_linear.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
-from inference.bench.gpu.timing import captured
-from inference.kernels.launch import Config
 from inference.quantization import FP8, FP8_BLOCK, quantize_blocks, quantize_groups
 
 HIDDEN, WIDTH, EXPERTS, CHOSEN = 7168, 2048, 256, 8
@@ -66,20 +62,3 @@ def choices(tokens: int, device: torch.device) -> Tensor:
 def poison(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
     """NaN throughout."""
     return torch.full(shape, torch.nan, device=device).to(dtype)
-
-
-def replayed(
-    launch: Callable[[Config], Tensor | tuple[Tensor, ...]],
-) -> Callable[[Config], Tensor | tuple[Tensor, ...]]:
-    """The launch as a CUDA graph, captured at its first call: so a decode step runs, and so the host costs nothing."""
-    graphs: dict[str, tuple[torch.cuda.CUDAGraph, list[Tensor | tuple[Tensor, ...]]]] = {}
-
-    def replay(config: Config) -> Tensor | tuple[Tensor, ...]:
-        if str(config) not in graphs:
-            outs: list[Tensor | tuple[Tensor, ...]] = []
-            graphs[str(config)] = captured(lambda: outs.append(launch(config))), outs
-        graph, outs = graphs[str(config)]
-        graph.replay()
-        return outs[-1]
-
-    return replay

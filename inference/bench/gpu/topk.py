@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from inference.bench.gpu.case import Case, Problem
-from inference.bench.gpu.routed import replayed
+from inference.bench.gpu.timing import replayed
 from inference.kernels.launch import Config
 from inference.kernels.topk import CONFIGS, plain_topk, topk
 
